@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* The program SDK: all that a program includes. docs/architecture.md shows how the parts fit. */
+#ifndef PROGRAM_BPF_H
+#define PROGRAM_BPF_H
+
+/* clang-format off: libbpf's headers need the kernel's types before them. */
+#include "kernel.bpf.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+#include "annotate.bpf.h"
+#include "event.bpf.h"
+#include "filter.bpf.h"
+#include "network.bpf.h"
+#include "socket.bpf.h"
+/* clang-format on */
+
+#endif

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * Every packet that the kernel throws away: why, where in the kernel, and what it was.
+ *
+ * Hook: the BTF raw tracepoint kfree_skb, which the kernel passes for each skb freed as a drop (consumed ones pass
+ * consume_skb). Since 5.17 (c504e5c2f964) it says why; NOT_SPECIFIED then is mostly an ordinary free on a path that has not
+ * been taught its reason, and is left out unless asked for. Older kernels say nothing, and the reason is null.
+ */
+#include "program.bpf.h"
+
+PROGRAM("Packets dropped by the kernel: reason, place, addresses and size");
+
+#define IPV6_EXTENSION_HEADERS 6
+#define REFDST_NOREF 1UL /* SKB_DST_NOREF, include/linux/skbuff.h */
+#define NO_HEADER 0xffff /* offset of a header that was never set */
+
+/* As far as needed to know the names of reasons that are no drops (include/net/dropreason-core.h). */
+enum skb_drop_reason {
+	SKB_NOT_DROPPED_YET,
+	SKB_CONSUMED,
+	SKB_DROP_REASON_NOT_SPECIFIED,
+};
+
+const volatile bool include_unspecified
+	PARAMETER("Report frees without a reason (NOT_SPECIFIED) too; most are no drops") = false;
+
+struct packet_drop_event {
+	struct event_header header;
+	__u64 location FORMAT_SYMBOL DESCRIPTION("Kernel function that freed the packet");
+	__u32 drop_reason KERNEL_ENUM(skb_drop_reason, "SKB_DROP_REASON_") WITH_CODE(drop_reason_code)
+		DESCRIPTION("Why, by the running kernel's own name")
+		ONLY_WHEN(reason_known, "1");
+	__u32 skb_length UNIT("bytes") DESCRIPTION("Bytes in the socket buffer when it was dropped");
+	__u32 packet_size_bytes UNIT("bytes")
+		DESCRIPTION("Size of the packet by its IP header; of the socket buffer where there is none");
+	__u32 network_namespace DESCRIPTION("Inode number of the network namespace");
+	char interface[16] DESCRIPTION("Network interface the packet was on");
+	enum ether_type ether_type DESCRIPTION("What the frame carries");
+	enum transport protocol DESCRIPTION("Protocol of the packet; of the frame where it is not IP");
+	__u8 reason_known HIDDEN;
+	__u8 reserved HIDDEN;
+	__u8 source_ip[16] FORMAT_IP DESCRIPTION("Source address");
+	__u8 destination_ip[16] FORMAT_IP DESCRIPTION("Destination address");
+	__u16 source_port DESCRIPTION("Source port, where the protocol has ports");
+	__u16 destination_port DESCRIPTION("Destination port, where the protocol has ports");
+};
+
+/* A record ends where what is known ends. */
+#define SIZE_WITHOUT_IP offsetof(struct packet_drop_event, source_ip)
+#define SIZE_WITHOUT_PORTS offsetof(struct packet_drop_event, source_port)
+
+STREAM(packet_drop, struct packet_drop_event);
+
+/* RFC 791, 3.1. */
+struct ipv4_header {
+	__u8 version_and_length;
+	__u8 type_of_service;
+	__be16 total_length;
+	__be16 identification;
+	__be16 fragment;
+	__u8 time_to_live;
+	__u8 protocol;
+	__sum16 checksum;
+	__be32 source;
+	__be32 destination;
+};
+
+/* RFC 8200, 3. */
+struct ipv6_header {
+	__be32 version_and_flow;
+	__be16 payload_length;
+	__u8 next_header;
+	__u8 hop_limit;
+	__u8 source[16];
+	__u8 destination[16];
+};
+
+/* Hop-by-hop, routing, destination options, fragment (RFC 8200, 4) and authentication (RFC 4302) headers begin alike. */
+struct ipv6_extension {
+	__u8 next_header;
+	__u8 length;
+	__be16 fragment;
+};
+
+enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_AUTHENTICATION = 51, NEXT_DESTINATION = 60 };
+
+/* What the headers say. */
+struct packet {
+	__u8 source_ip[16], destination_ip[16];
+	__be16 ports[2];
+	__u32 size;
+	__u16 protocol;
+	bool has_ip, has_ports;
+};
+
+static __always_inline bool protocol_has_ports(__u16 protocol)
+{
+	return protocol == TRANSPORT_TCP || protocol == TRANSPORT_UDP ||
+	       protocol == TRANSPORT_SCTP || protocol == TRANSPORT_UDPLITE ||
+	       protocol == TRANSPORT_DCCP;
+}
+
+static __always_inline void read_ports(struct packet *packet, const unsigned char *transport)
+{
+	packet->has_ports = protocol_has_ports(packet->protocol) &&
+			    !bpf_probe_read_kernel(packet->ports, sizeof(packet->ports), transport);
+}
+
+static __always_inline void read_ipv4(struct packet *packet, const unsigned char *header)
+{
+	struct ipv4_header ip;
+
+	if (bpf_probe_read_kernel(&ip, sizeof(ip), header) || ip.version_and_length >> 4 != 4)
+		return;
+	packet->has_ip = true;
+	packet->protocol = ip.protocol;
+	packet->size = bpf_ntohs(ip.total_length);
+	ip_from_v4(packet->source_ip, ip.source);
+	ip_from_v4(packet->destination_ip, ip.destination);
+	/* Only the first fragment holds the ports (offset: the lower 13 bits). */
+	if (!(ip.fragment & bpf_htons(0x1fff)))
+		read_ports(packet, header + (ip.version_and_length & 0x0f) * 4);
+}
+
+static __always_inline void read_ipv6(struct packet *packet, const unsigned char *header)
+{
+	const unsigned char *next = header + sizeof(struct ipv6_header);
+	struct ipv6_header ip;
+	__u8 protocol;
+
+	if (bpf_probe_read_kernel(&ip, sizeof(ip), header) || (ip.version_and_flow & 0xf0) != 0x60)
+		return;
+	packet->has_ip = true;
+	packet->size = bpf_ntohs(ip.payload_length) + (__u32)sizeof(ip);
+	__builtin_memcpy(packet->source_ip, ip.source, sizeof(ip.source));
+	__builtin_memcpy(packet->destination_ip, ip.destination, sizeof(ip.destination));
+	protocol = ip.next_header;
+	for (int i = 0; i < IPV6_EXTENSION_HEADERS; i++) {
+		struct ipv6_extension extension;
+
+		if (protocol != NEXT_HOP_BY_HOP && protocol != NEXT_ROUTING &&
+		    protocol != NEXT_FRAGMENT && protocol != NEXT_AUTHENTICATION &&
+		    protocol != NEXT_DESTINATION)
+			break;
+		if (bpf_probe_read_kernel(&extension, sizeof(extension), next))
+			break;
+		if (protocol == NEXT_FRAGMENT) {
+			next += 8;
+			if (extension.fragment & bpf_htons(0xfff8)) {
+				packet->protocol = extension.next_header;
+				return;
+			}
+		} else if (protocol == NEXT_AUTHENTICATION) {
+			next += (extension.length + 2) * 4;
+		} else {
+			next += (extension.length + 1) * 8;
+		}
+		protocol = extension.next_header;
+	}
+	packet->protocol = protocol;
+	read_ports(packet, next);
+}
+
+static __always_inline void read_packet(struct packet *packet, struct sk_buff *skb)
+{
+	__u16 offset = skb->network_header;
+	const unsigned char *header = offset && offset != NO_HEADER ? skb->head + offset : skb->data;
+	__u16 type = bpf_ntohs(skb->protocol);
+
+	packet->size = skb->len;
+	packet->protocol = type == ETH_P_ARP ? TRANSPORT_ARP : TRANSPORT_LINK;
+	if (type == ETH_P_IP)
+		read_ipv4(packet, header);
+	else if (type == ETH_P_IPV6)
+		read_ipv6(packet, header);
+}
+
+/* The stack forgets the device of a packet that is on its way up to a socket; its route still knows. */
+static __always_inline struct net_device *device_of(struct sk_buff *skb)
+{
+	struct dst_entry *route;
+
+	if (skb->dev)
+		return skb->dev;
+	route = (struct dst_entry *)(skb->_skb_refdst & ~REFDST_NOREF);
+	return route ? BPF_CORE_READ(route, dev) : NULL;
+}
+
+static __noinline void fill(struct packet_drop_event *event, struct sk_buff *skb, void *location,
+				 const __u32 *reason, const struct packet *packet)
+{
+	struct net_device *device = device_of(skb);
+
+	event_header_fill(&event->header);
+	event->location = (__u64)location;
+	event->drop_reason = reason ? *reason : 0;
+	event->reason_known = reason != NULL;
+	event->reserved = 0;
+	event->skb_length = skb->len;
+	event->packet_size_bytes = packet->size;
+	event->network_namespace = 0;
+	event->ether_type = bpf_ntohs(skb->protocol);
+	event->protocol = packet->protocol;
+	__builtin_memset(event->interface, 0, sizeof(event->interface));
+	if (device) {
+		bpf_probe_read_kernel_str(event->interface, sizeof(event->interface), device->name);
+		event->network_namespace = BPF_CORE_READ(device, nd_net.net, ns.inum);
+	} else if (skb->sk) {
+		event->network_namespace = BPF_CORE_READ(skb, sk, __sk_common.skc_net.net, ns.inum);
+	}
+}
+
+static __always_inline void fill_ip(struct packet_drop_event *event, const struct packet *packet)
+{
+	__builtin_memcpy(event->source_ip, packet->source_ip, sizeof(event->source_ip));
+	__builtin_memcpy(event->destination_ip, packet->destination_ip, sizeof(event->destination_ip));
+}
+
+static __always_inline int report(struct sk_buff *skb, void *location, const __u32 *reason)
+{
+	struct packet_drop_event *event;
+	struct packet packet = {};
+
+	if (!stream_wants(packet_drop))
+		return 0;
+	read_packet(&packet, skb);
+	if (packet.has_ports) {
+		event = stream_reserve(packet_drop, sizeof(*event));
+		if (!event)
+			return 0;
+		fill(event, skb, location, reason, &packet);
+		fill_ip(event, &packet);
+		event->source_port = bpf_ntohs(packet.ports[0]);
+		event->destination_port = bpf_ntohs(packet.ports[1]);
+		stream_submit(packet_drop, event, sizeof(*event));
+	} else if (packet.has_ip) {
+		event = stream_reserve(packet_drop, SIZE_WITHOUT_PORTS);
+		if (!event)
+			return 0;
+		fill(event, skb, location, reason, &packet);
+		fill_ip(event, &packet);
+		stream_submit(packet_drop, event, SIZE_WITHOUT_PORTS);
+	} else {
+		event = stream_reserve(packet_drop, SIZE_WITHOUT_IP);
+		if (!event)
+			return 0;
+		fill(event, skb, location, reason, &packet);
+		stream_submit(packet_drop, event, SIZE_WITHOUT_IP);
+	}
+	return 0;
+}
+
+/* Frees that are no drops. The numbers moved between kernels: they are asked for by name. */
+static __always_inline bool is_ordinary(__u32 reason)
+{
+	if (reason == bpf_core_enum_value(enum skb_drop_reason, SKB_NOT_DROPPED_YET))
+		return true;
+	if (bpf_core_enum_value_exists(enum skb_drop_reason, SKB_CONSUMED) &&
+	    reason == bpf_core_enum_value(enum skb_drop_reason, SKB_CONSUMED))
+		return true;
+	return !include_unspecified &&
+	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NOT_SPECIFIED);
+}
+
+SEC("?tp_btf/kfree_skb")
+RANKED(drop, 1)
+int packet_drop_with_reason(__u64 *context)
+{
+	struct sk_buff *skb = (struct sk_buff *)context[0];
+	void *location = (void *)context[1];
+	__u32 reason = (__u32)context[2];
+
+	if (is_ordinary(reason)) {
+		stream_filter_out(packet_drop);
+		return 0;
+	}
+	return report(skb, location, &reason);
+}
+
+/* Kernels before 5.17: the tracepoint has no third argument, and the verifier refuses to look for it. */
+SEC("?tp_btf/kfree_skb")
+RANKED(drop, 2)
+int packet_drop_without_reason(__u64 *context)
+{
+	struct sk_buff *skb = (struct sk_buff *)context[0];
+	void *location = (void *)context[1];
+
+	return report(skb, location, NULL);
+}
