@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of options, and how each value is read. */
+#include "config/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define MEMORY_MINIMUM (8ULL << 20)
+#define MEMORY_MAXIMUM (sizeof(size_t) > 4 ? 1ULL << 40 : 1ULL << 30)
+/* A ring is a power of two and whole pages, and pages may have 64 KiB. */
+#define RING_MINIMUM (64ULL << 10)
+#define RING_MAXIMUM (1ULL << 30)
+
+#ifdef DEBUG /* make build-dev */
+#define DEFAULT_LOG_LEVEL "debug"
+#else
+#define DEFAULT_LOG_LEVEL "info"
+#endif
+
+static int set_api_address(struct draft *draft, const char *value)
+{
+	struct config_address address;
+	int r = address_parse(draft, value, &address);
+
+	if (r)
+		return r;
+	address.given = draft->level > LEVEL_DEFAULT;
+	draft->config->api = address;
+	memcpy(draft->api_origin, draft->origin, sizeof(draft->api_origin));
+	return 0;
+}
+
+static int set_metrics_address(struct draft *draft, const char *value)
+{
+	struct config_address address = { .off = true, .text = "off" };
+
+	if (strcmp(value, "off") != 0 && strcmp(value, "none") != 0) {
+		int r = address_parse(draft, value, &address);
+
+		if (r)
+			return r;
+	}
+	address.given = draft->level > LEVEL_DEFAULT;
+	draft->config->metrics = address;
+	return 0;
+}
+
+static int set_text(struct draft *draft, char **text, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return draft_out_of_memory(draft);
+	free(*text);
+	*text = copy;
+	return 0;
+}
+
+static int set_config_file(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->config_file, value);
+}
+
+static int set_program_dir(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->program_dir, value);
+}
+
+static int set_programs(struct draft *draft, const char *value)
+{
+	/* "none" is a value of its own: an empty entry is more often a mistake than a wish. */
+	return list_add(draft, LIST_PROGRAMS, strcmp(value, "none") != 0 ? value : NULL,
+			program_name_check);
+}
+
+static int set_enable(struct draft *draft, const char *value)
+{
+	return list_add(draft, LIST_ENABLE, value, program_name_check);
+}
+
+static int set_disable(struct draft *draft, const char *value)
+{
+	return list_add(draft, LIST_DISABLE, value, program_name_check);
+}
+
+/* What the kernel takes as a name (net/core/dev.c, dev_valid_name()). Whether there is such an
+ * interface is seen later: it may come and go. */
+static int check_interface(struct draft *draft, const char *name)
+{
+	bool bad = strlen(name) >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, "..");
+
+	for (const char *at = name; *at; at++)
+		bad = bad || *at == '/' || *at == ':' || isspace((unsigned char)*at);
+	if (bad)
+		return draft_fail(draft, "'%s' cannot be the name of a network interface", name);
+	return 0;
+}
+
+static int set_interfaces(struct draft *draft, const char *value)
+{
+	return list_add(draft, LIST_INTERFACES, value, check_interface);
+}
+
+static int set_setting(void *context, struct draft *draft, const char *text)
+{
+	(void)context;
+	return setting_parse(draft, text);
+}
+
+static int set_settings(struct draft *draft, const char *value)
+{
+	/* On the command line the option is repeated, so that values may hold commas. */
+	if (draft->level == LEVEL_COMMAND_LINE)
+		return setting_parse(draft, value);
+	return list_split(draft, value, set_setting, NULL);
+}
+
+static int set_print(struct draft *draft, const char *value)
+{
+	static const char *const names[] = {
+		[PRINT_OFF] = "off",
+		[PRINT_TEXT] = "text",
+		[PRINT_JSON] = "json",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			draft->config->print = (enum config_print)i;
+			return 0;
+		}
+	}
+	return draft_fail(draft, "'%s' is not text, json or off", value);
+}
+
+static int set_log_level(struct draft *draft, const char *value)
+{
+	if (log_level_parse(value, &draft->config->log_level))
+		return draft_fail(draft, "'%s' is not error, warn, info or debug", value);
+	return 0;
+}
+
+static int set_memory(struct draft *draft, const char *value)
+{
+	uint64_t bytes;
+	int r = text_parse_bytes(value, &bytes);
+
+	if (r == -EINVAL)
+		return draft_fail(draft, "'%s' is not a size such as 64MiB", value);
+	if (r || bytes > MEMORY_MAXIMUM)
+		return draft_fail(draft, "'%s' is too much: at most %lluGiB", value,
+				  MEMORY_MAXIMUM >> 30);
+	if (bytes < MEMORY_MINIMUM)
+		return draft_fail(draft, "'%s' is too little: at least %lluMiB", value,
+				  MEMORY_MINIMUM >> 20);
+	draft->config->memory = (size_t)bytes;
+	return 0;
+}
+
+static int set_ring_size(struct draft *draft, const char *value)
+{
+	uint64_t bytes;
+	int r = text_parse_bytes(value, &bytes);
+
+	if (r == -EINVAL)
+		return draft_fail(draft, "'%s' is not a size such as 4MiB", value);
+	if (r || bytes < RING_MINIMUM || bytes > RING_MAXIMUM || (bytes & (bytes - 1)))
+		return draft_fail(draft, "'%s' is not a power of two from %lluKiB to %lluMiB",
+				  value, RING_MINIMUM >> 10, RING_MAXIMUM >> 20);
+	draft->config->ring_bytes = (uint32_t)bytes;
+	return 0;
+}
+
+static int set_switch(struct draft *draft, bool *flag, const char *value)
+{
+	if (text_parse_bool(value, flag))
+		return draft_fail(draft, "'%s' is not true or false", value);
+	return 0;
+}
+
+static int set_insecure(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->insecure, value);
+}
+
+static int set_program_stats(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->program_stats, value);
+}
+
+static int set_check_config(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->check_config, value);
+}
+
+/* clang-format off */
+static const struct config_option listening_options[] = {
+	{
+		.name = "addr", .argument = "HOST:PORT", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_api_address,
+		.default_value = "127.0.0.1:8080",
+		.help = "Where the API, the dashboard and the health checks are served. HOST is an "
+			"IPv4 address, an IPv6 address in brackets, or localhost; :PORT alone "
+			"means all interfaces; port 0 takes a free one.",
+	},
+	{
+		.name = "metrics-addr", .argument = "HOST:PORT", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_metrics_address,
+		.default_value = "127.0.0.1:9090",
+		.help = "Where Prometheus finds /metrics, which the API address serves too; off "
+			"for no second address.",
+	},
+	{
+		.name = "insecure", .value = VALUE_SWITCH,
+		.from = FROM_ANYWHERE, .set = set_insecure,
+		.help = "Allow an API address that other machines can reach, though there is no "
+			"TLS and no credential.",
+	},
+	{ .name = NULL },
+};
+
+static const struct config_option program_options[] = {
+	{
+		.name = "programs", .argument = "LIST", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_programs,
+		.default_note = "those that run by default",
+		.help = "Run exactly these eBPF programs; none for none.",
+	},
+	{
+		.name = "enable", .argument = "LIST", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_enable,
+		.help = "Run these besides.",
+	},
+	{
+		.name = "disable", .argument = "LIST", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_disable,
+		.help = "Do not run these.",
+	},
+	{
+		.name = "program-dir", .argument = "DIR", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_program_dir,
+		.default_value = "/etc/ebpf-server/programs",
+		.help = "Where compiled programs (NAME.bpf.o, owned by root) are taken from and "
+			"watched.",
+	},
+	{
+		.name = "interface", .argument = "LIST", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_interfaces,
+		.help = "Network interfaces for the programs that attach to them.",
+	},
+	{
+		.name = "set", .argument = "PROGRAM.PARAMETER=VALUE", .value = VALUE_REQUIRED,
+		.from = FROM_ENVIRONMENT, .set = set_settings,
+		.help = "Set a program's parameter. In the configuration file: PARAMETER = VALUE "
+			"in section [PROGRAM].",
+	},
+	{
+		.name = "program-stats", .value = VALUE_SWITCH,
+		.from = FROM_ANYWHERE, .set = set_program_stats,
+		.help = "Have the kernel measure what each program costs; the measuring itself "
+			"costs 20 to 40 ns a run.",
+	},
+	{ .name = NULL },
+};
+
+static const struct config_option event_options[] = {
+	{
+		.name = "memory", .argument = "SIZE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_memory,
+		.default_value = "64MiB",
+		.help = "Memory for the newest events, all included; at least 8MiB.",
+	},
+	{
+		.name = "ring-size", .argument = "SIZE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_ring_size,
+		.default_note = "as each program asks",
+		.help = "Size of each stream's ring buffer, a power of two: what it holds until "
+			"the server comes to read it.",
+	},
+	{
+		.name = "print", .argument = "text|json", .value = VALUE_OPTIONAL,
+		.from = FROM_ANYWHERE, .set = set_print,
+		.without_value = "text", .default_value = "off",
+		.help = "Print events on standard output, one a line.",
+	},
+	{ .name = NULL },
+};
+
+static const struct config_option general_options[] = {
+	{
+		.name = "config", .argument = "FILE", .value = VALUE_REQUIRED,
+		.from = FROM_ENVIRONMENT, .set = set_config_file,
+		.default_note = "no file is read",
+		.help = "Configuration file; read again on SIGHUP.",
+	},
+	{
+		.name = "log-level", .argument = "LEVEL", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_log_level,
+		.default_value = DEFAULT_LOG_LEVEL,
+		.help = "What is told on standard error: error, warn, info or debug.",
+	},
+	{
+		.name = "check-config", .value = VALUE_SWITCH,
+		.from = FROM_ENVIRONMENT, .set = set_check_config,
+		.help = "Check the configuration, say what is wrong, and end.",
+	},
+	{
+		.name = "version", .value = VALUE_NONE, .print = version_print,
+		.help = "Print the version and end.",
+	},
+	{
+		.name = "help", .value = VALUE_NONE, .print = help_print,
+		.help = "Print this and end.",
+	},
+	{ .name = NULL },
+};
+
+const struct option_group config_option_groups[] = {
+	{ .title = "Listening", .options = listening_options },
+	{ .title = "Programs", .options = program_options },
+	{ .title = "Events", .options = event_options },
+	{ .title = "General", .options = general_options },
+	{ .title = NULL },
+};
+/* clang-format on */
+
+const struct config_option *option_find(const char *name)
+{
+	FOR_EACH_OPTION(option)
+	if (!strcmp(option->name, name))
+		return option;
+	return NULL;
+}
+
+void option_environment_name(const struct config_option *option, char name[ENVIRONMENT_NAME_SIZE])
+{
+	size_t length = (size_t)snprintf(name, ENVIRONMENT_NAME_SIZE, ENVIRONMENT_PREFIX "%s",
+					 option->name);
+
+	for (size_t i = strlen(ENVIRONMENT_PREFIX); i < length; i++)
+		name[i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+}
+
+int option_apply(struct draft *draft, const struct config_option *option, const char *value)
+{
+	if (!*value)
+		return draft_fail(draft, "needs a value (%s)",
+				  option->argument ? option->argument : "true or false");
+	return option->set(draft, value);
+}
