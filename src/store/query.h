@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Questions to the store: which events of these streams pass these filters in this window, newest
+ * (or oldest) first, after this place, at most so many, and how many there are in all. Works on
+ * columns where blocks are sealed and on rows where they are open; whole blocks are skipped by
+ * their summaries. Exact: an order by (timestamp, stream, place) holds even where the records of
+ * several CPUs arrived slightly out of order. Any thread.
+ */
+#ifndef STORE_QUERY_H
+#define STORE_QUERY_H
+
+#include "schema/encode.h"
+#include "schema/filter.h"
+#include "store/store.h"
+
+/* One stream's part in a question; a stream comes at most once. */
+struct query_stream {
+	uint16_t stream;
+	struct filter filter; /* owned by the query */
+};
+
+struct query_place {
+	bool set;
+	uint64_t timestamp;
+	uint16_t stream;
+	uint32_t index; /* low 32 bits of the place in the stream */
+};
+
+struct query {
+	struct query_stream *streams; /* heap, owned by the query */
+	size_t stream_count;
+	uint64_t since, until; /* boot ns, both inclusive; 0 and UINT64_MAX for no limit */
+	/* Only events strictly later / earlier, in the order of time, than this place. */
+	struct query_place after, before;
+	bool ascending;
+	size_t limit;	 /* 0: count only */
+	bool want_total; /* also count every event that passes since/until and filters (places are
+			  * not looked at); with limit 0 this is so anyway */
+};
+
+void query_fini(struct query *query);
+
+struct query_result {
+	struct event *events; /* in the order asked; records are copies owned by the result */
+	size_t count;
+	uint64_t total; /* with want_total */
+	bool more;	/* there are events past the last one */
+	uint8_t *memory;
+	/* What it took, for tests and figures. */
+	uint64_t blocks_skipped, blocks_scanned, rows_scanned;
+};
+
+/* Looks at what was published before the call. Returns 0 or -ENOMEM. */
+int query_run(const struct store *store, const struct query *query,
+	      struct query_result *ret_result);
+void query_result_fini(struct query_result *result);
+
+/*
+ * A reader's own place in the store, for sinks that follow it (standard output, live streams). Each
+ * call gives the next events of all streams, in arrival order per stream, and says how many were
+ * evicted before this reader came to them. One thread at a time.
+ */
+struct follower;
+/* From the oldest event that is held, or from what is published after now. NULL when out of
+ * memory. */
+struct follower *follower_new(const struct store *store, bool from_now);
+void follower_free(struct follower *follower);
+DEFINE_CLEANUP(follower, follower_free)
+/* Calls `event` for at most `limit` new events; their records are valid during the call. Returns
+ * how many, and adds to `*missed` what was lost to this reader. Fewer than `limit` means that it
+ * has caught up. */
+size_t follower_read(struct follower *follower, size_t limit,
+		     void (*event)(void *context, const struct event *event), void *context,
+		     uint64_t *missed);
+
+#endif

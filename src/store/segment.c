@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/segment.h"
+
+#include <string.h>
+
+static struct slot *pin_slot(const struct stream *stream, uint64_t number)
+{
+	struct slot *slot;
+
+	if (number >= atomic_load_explicit(&stream->tail, memory_order_acquire))
+		return NULL;
+	slot = &stream->slots[number & stream->slot_mask];
+	if (!pin(&slot->state))
+		return NULL;
+	if (slot->number == (uint32_t)number)
+		return slot;
+	unpin(&slot->state);
+	return NULL;
+}
+
+bool segment_pin_sealed(const struct stream *stream, uint64_t number, struct segment *ret_segment)
+{
+	struct slot *slot = pin_slot(stream, number);
+
+	if (!slot)
+		return false;
+	*ret_segment = (struct segment){
+		.state = &slot->state,
+		.schema = stream->schema,
+		.block = slot->block,
+		.count = slot->block->rows,
+		.number = number,
+		.first_index = slot->block->first_index,
+		.oldest = slot->oldest,
+		.newest = slot->newest,
+		.disorder = slot->block->disorder,
+	};
+	return true;
+}
+
+bool segment_times(const struct stream *stream, uint64_t number, uint64_t *ret_oldest,
+		   uint64_t *ret_newest)
+{
+	struct slot *slot = pin_slot(stream, number);
+
+	if (!slot)
+		return false;
+	*ret_oldest = slot->oldest;
+	*ret_newest = slot->newest;
+	unpin(&slot->state);
+	return true;
+}
+
+/* Pins the buffer that is open now, or returns NULL when there is none. */
+static struct row_buffer *pin_open_buffer(const struct stream *stream)
+{
+	struct row_buffer *buffer;
+
+	/* What is live is open, or is so again: a buffer that was sealed since is not live, and
+	 * then the next load gives another one, or none. */
+	do
+		buffer = atomic_load_explicit(&stream->open, memory_order_acquire);
+	while (buffer && !pin(&buffer->state));
+	return buffer;
+}
+
+bool segment_pin_open(const struct stream *stream, struct segment *ret_segment)
+{
+	struct row_buffer *buffer = pin_open_buffer(stream);
+
+	if (!buffer)
+		return false;
+	*ret_segment = (struct segment){
+		.state = &buffer->state,
+		.schema = stream->schema,
+		.rows = buffer->rows,
+		.count = atomic_load_explicit(&buffer->count, memory_order_acquire),
+		.number = buffer->number,
+		.first_index = buffer->first_index,
+	};
+	/* After the count, so that they cover its rows. */
+	ret_segment->oldest = atomic_load_explicit(&buffer->oldest, memory_order_relaxed);
+	ret_segment->newest = atomic_load_explicit(&buffer->newest, memory_order_relaxed);
+	ret_segment->disorder = atomic_load_explicit(&buffer->disorder, memory_order_relaxed);
+	ret_segment->rows.count = ret_segment->count;
+	return true;
+}
+
+bool segment_pin(const struct stream *stream, uint64_t number, struct segment *ret_segment)
+{
+	struct segment segment;
+
+	/* Sealing moves a block one way, so what is not open any more is looked for after. */
+	if (segment_pin_open(stream, &segment)) {
+		if (segment.number == number) {
+			*ret_segment = segment;
+			return true;
+		}
+		segment_unpin(&segment);
+	}
+	return segment_pin_sealed(stream, number, ret_segment);
+}
+
+void segment_unpin(struct segment *segment)
+{
+	if (segment->state)
+		unpin(segment->state);
+	segment->state = NULL;
+}
+
+uint64_t segment_timestamp(const struct segment *segment, uint32_t row)
+{
+	const struct field *time = &segment->schema->fields[HEADER_TIMESTAMP];
+	uint64_t timestamp;
+
+	if (segment->block)
+		return block_integer(segment->block, &segment->block->column[HEADER_TIMESTAMP],
+				     row);
+	memcpy(&timestamp, segment->rows.data + (size_t)row * segment->rows.stride + time->offset,
+	       sizeof(timestamp));
+	return timestamp;
+}
+
+uint32_t segment_record(const struct segment *segment, uint32_t row, uint8_t *record)
+{
+	uint32_t length;
+
+	if (segment->block)
+		return block_row(segment->block, segment->schema, row, record);
+	length = segment->rows.lengths[row];
+	memcpy(record, segment->rows.data + (size_t)row * segment->rows.stride, length);
+	memset(record + length, 0, segment->schema->record_size - length);
+	return length;
+}
