@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether two schemas say the same: a program that is loaded again then goes on in its streams. */
+#include <string.h>
+
+#include "pipeline/internal.h"
+
+static bool same_enumeration(const struct enumeration *a, const struct enumeration *b)
+{
+	if (a->count != b->count ||
+	    strcmp(a->prefix ? a->prefix : "", b->prefix ? b->prefix : "") != 0)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (a->entries[i].value != b->entries[i].value ||
+		    strcmp(a->entries[i].name, b->entries[i].name) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool same_condition(const struct field *a, const struct field *b)
+{
+	const struct field_condition *left = &a->condition, *right = &b->condition;
+
+	if (a->has_condition != b->has_condition)
+		return false;
+	if (!a->has_condition)
+		return true;
+	return left->field == right->field && left->count == right->count &&
+	       memcmp(left->values, right->values, left->count * sizeof(left->values[0])) == 0;
+}
+
+static bool same_field(const struct field *a, const struct field *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->unit, b->unit) == 0 &&
+	       a->kind == b->kind && a->derivation == b->derivation && a->offset == b->offset &&
+	       a->size == b->size && a->count == b->count && a->is_signed == b->is_signed &&
+	       a->as_number == b->as_number && a->hidden == b->hidden && a->source == b->source &&
+	       a->port == b->port && a->path == b->path && same_condition(a, b) &&
+	       same_enumeration(&a->enumeration, &b->enumeration);
+}
+
+bool stream_schema_same(const struct stream_schema *a, const struct stream_schema *b)
+{
+	if (a->record_size != b->record_size || a->minimum_size != b->minimum_size ||
+	    a->field_count != b->field_count)
+		return false;
+	for (size_t i = 0; i < a->field_count; i++) {
+		if (!same_field(&a->fields[i], &b->fields[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool same_parameter(const struct parameter *a, const struct parameter *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->description, b->description) == 0 &&
+	       strcmp(a->unit, b->unit) == 0 && a->kind == b->kind &&
+	       a->is_signed == b->is_signed && a->offset == b->offset && a->size == b->size &&
+	       memcmp(a->default_value, b->default_value, sizeof(a->default_value)) == 0;
+}
+
+static bool same_descriptions(const struct stream_schema *a, const struct stream_schema *b)
+{
+	if (strcmp(a->name, b->name) != 0 || strcmp(a->description, b->description) != 0)
+		return false;
+	for (size_t i = 0; i < a->field_count; i++) {
+		if (strcmp(a->fields[i].description, b->fields[i].description) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool program_schema_same(const struct program_schema *a, const struct program_schema *b)
+{
+	if (strcmp(a->description, b->description) != 0 || a->off_by_default != b->off_by_default ||
+	    a->stream_count != b->stream_count || a->parameter_count != b->parameter_count)
+		return false;
+	for (size_t i = 0; i < a->stream_count; i++) {
+		if (!stream_schema_same(&a->streams[i], &b->streams[i]) ||
+		    !same_descriptions(&a->streams[i], &b->streams[i]))
+			return false;
+	}
+	for (size_t i = 0; i < a->parameter_count; i++) {
+		if (!same_parameter(&a->parameters[i], &b->parameters[i]))
+			return false;
+	}
+	return true;
+}
