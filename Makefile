@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# ebpf-server. `make help` lists the verbs; the rules live in mk/*.mk.
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
+SHELL := /bin/sh
+
+include mk/config.mk
+include mk/bpf.mk
+include mk/server.mk
+include mk/test.mk
+include mk/lint.mk
+include mk/deps.mk
+include mk/install.mk
+include mk/help.mk
