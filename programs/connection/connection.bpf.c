@@ -2,38 +2,39 @@
 /*
  * Every connect(2): who, to where, over what, how it ended and how long it took.
  *
- * Hooks: the classic tracepoints of this one system call. A raw sys_enter program would tax every call of the machine; fexit is
- * cheaper but not everywhere. The address is copied at entry, so that another thread cannot change it while connect() runs; where its page
- * was not in memory then, it is read again at exit, when the kernel itself has touched it.
+ * Hooks: the classic tracepoints of this one system call. A raw sys_enter program would tax every
+ * call of the machine; fexit is cheaper but not everywhere. The address is copied at entry, so
+ * that another thread cannot change it while connect() runs; where its page was not in memory
+ * then, it is read again at exit, when the kernel itself has touched it.
  */
 #include "program.bpf.h"
 
 PROGRAM("Connection attempts: every connect(2) with its destination, result and duration");
 
-#define ATTEMPTS 16384       /* threads that can be inside connect(2) at a time */
-#define ADDRESS_LIMIT 128    /* sizeof(struct sockaddr_storage): longer ones the kernel refuses unread */
-#define PATH_SIZE 108        /* sun_path of struct sockaddr_un */
+#define ATTEMPTS 16384	  /* threads that can be inside connect(2) at a time */
+#define ADDRESS_LIMIT 128 /* struct sockaddr_storage; longer ones the kernel refuses unread */
+#define PATH_SIZE 108	  /* sun_path of struct sockaddr_un */
 
 struct connection_event {
 	struct event_header header;
 	__u64 duration_ns DESCRIPTION("Time from entry to exit of connect(2)") UNIT("ns");
 	__s32 return_code DESCRIPTION("What connect(2) returned: 0, or the negative error number")
 		WITH_ERRNO(error);
-	enum transport protocol DESCRIPTION("Protocol of the socket itself")
-		ONLY_WHEN(socket_type, "SOCK_STREAM|SOCK_DGRAM|SOCK_RAW|SOCK_RDM|SOCK_SEQPACKET|SOCK_DCCP|SOCK_PACKET");
-	enum address_family address_family FORMAT_NUMBER
-		DESCRIPTION("Family of the address (AF_*); of the socket where the address cannot be read");
-	enum socket_type socket_type DESCRIPTION("Type of the socket; null when the descriptor is no socket")
-		ONLY_WHEN(socket_type, "SOCK_STREAM|SOCK_DGRAM|SOCK_RAW|SOCK_RDM|SOCK_SEQPACKET|SOCK_DCCP|SOCK_PACKET");
+	enum transport protocol NULL_IF_ZERO DESCRIPTION("Protocol of the socket itself");
+	enum address_family address_family FORMAT_NUMBER DESCRIPTION(
+		"Family of the address (AF_*); of the socket where the address cannot be read");
+	enum socket_type socket_type NULL_IF_ZERO
+		DESCRIPTION("Type of the socket; null when the descriptor is no socket");
 	__u8 reserved HIDDEN;
-	__u16 destination_port DESCRIPTION("Port asked for") ONLY_WHEN(address_family, "AF_INET|AF_INET6");
+	__u16 destination_port DESCRIPTION("Port asked for")
+		ONLY_WHEN(address_family, "AF_INET|AF_INET6");
 	__u32 reserved_before_ip HIDDEN;
-	__u8 destination_ip[16] FORMAT_IP
-		DESCRIPTION("Address asked for; IPv4-mapped ones are shown as IPv4")
+	__u8 destination_ip[16] FORMAT_IP DESCRIPTION(
+		"Address asked for; IPv4-mapped ones are shown as IPv4")
 		ONLY_WHEN(address_family, "AF_INET|AF_INET6")
-		WITH_ENDPOINT(destination, destination_port, destination_path);
-	char destination_path[PATH_SIZE]
-		DESCRIPTION("Path of a Unix socket; an abstract name begins with @, its NULs are shown as @")
+			WITH_ENDPOINT(destination, destination_port, destination_path);
+	char destination_path[PATH_SIZE] DESCRIPTION(
+		"Path of a Unix socket; an abstract name begins with @, its NULs are shown as @")
 		ONLY_WHEN(address_family, "AF_UNIX");
 	__u32 reserved_end HIDDEN;
 };
@@ -47,7 +48,7 @@ STREAM(connection, struct connection_event);
 /* A connect(2) between entry and exit. */
 struct attempt {
 	__u64 started; /* boot ns */
-	kernel_word address;
+	__u64 address;
 	__u8 ip[16];
 	__u16 port;
 	__u16 protocol;
@@ -145,7 +146,8 @@ static __always_inline void fill_ip(struct connection_event *event, const struct
 	__builtin_memcpy(event->destination_ip, attempt->ip, sizeof(event->destination_ip));
 }
 
-/* The path of a Unix address is read at exit: it is long, and most connects have none to carry along. */
+/* The path of a Unix address is read at exit: it is long, and most connects have none to carry
+ * along. */
 static __always_inline void fill_path(struct connection_event *event, const struct attempt *attempt)
 {
 	const char *from = (const char *)attempt->address + sizeof(__u16);
@@ -157,7 +159,8 @@ static __always_inline void fill_path(struct connection_event *event, const stru
 		length = PATH_SIZE;
 	if (length == 0)
 		return;
-	/* A path ends at its NUL or where the length says; reserved_end has room for the NUL after 108. */
+	/* A path ends at its NUL or where the length says; reserved_end has room for the NUL after
+	 * 108. */
 	if (bpf_probe_read_user_str(path, length + 1, from) > 1) {
 		path[length] = 0;
 		return;
@@ -181,7 +184,8 @@ int connection_exit(struct syscall_exit *context)
 	struct connection_event *event;
 	struct attempt *found, attempt;
 
-	/* None: filtered or lost at entry and counted there, or begun before this program was attached. */
+	/* None: filtered or lost at entry and counted there, or begun before this program was
+	 * attached. */
 	found = bpf_map_lookup_elem(&connection_attempts, &thread);
 	if (!found)
 		return 0;

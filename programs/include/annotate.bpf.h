@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * What a program says of itself: annotations that become BTF declaration tags of the object, from which the server
- * makes JSON, filters, OpenAPI, metrics and docs. They cost nothing in the kernel.
+ * What a program says of itself: annotations that become BTF declaration tags of the object, from
+ * which the server makes JSON, filters, OpenAPI, metrics and docs. They cost nothing in the
+ * kernel.
  *
  *   __u64 duration_ns DESCRIPTION("Time spent in connect(2)") UNIT("ns");
  *   __u8 source_ip[16] FORMAT_IP DESCRIPTION("Source address");
@@ -17,15 +18,17 @@
 #define UNIT(text) ANNOTATION("unit:" text)
 
 /* How a member is shown. */
-#define FORMAT_IP ANNOTATION("format:ip")         /* __u8[16], IPv4 as ::ffff:a.b.c.d; or 4 bytes, IPv4 */
-#define FORMAT_MAC ANNOTATION("format:mac")       /* __u8[6] */
-#define FORMAT_SYMBOL ANNOTATION("format:symbol") /* __u64 address in kernel text, shown as name+0xoffset */
+#define FORMAT_IP ANNOTATION("format:ip")   /* __u8[16], IPv4 as ::ffff:a.b.c.d; or 4 bytes, IPv4 */
+#define FORMAT_MAC ANNOTATION("format:mac") /* __u8[6] */
+#define FORMAT_SYMBOL                                                                              \
+	ANNOTATION("format:symbol") /* __u64 address in kernel text, shown as name+0xoffset */
 #define FORMAT_HEX ANNOTATION("format:hex")
 #define FORMAT_BYTES ANNOTATION("format:bytes") /* __u8 array, shown in hexadecimal */
-#define FORMAT_NUMBER ANNOTATION("number")      /* an enum shown as its number */
-#define HIDDEN ANNOTATION("hidden")             /* no field: padding */
+#define FORMAT_NUMBER ANNOTATION("number")	/* an enum shown as its number */
+#define HIDDEN ANNOTATION("hidden")		/* no field: padding */
 
-/* An integer that holds a value of `enum type` of the running kernel; `prefix` is cut off the names. */
+/* An integer that holds a value of `enum type` of the running kernel; `prefix` is cut off the
+ * names. */
 #define KERNEL_ENUM(type, prefix) ANNOTATION("enum:" #type ":" prefix)
 /* Besides the enumerator's name, its number as a field `name`. */
 #define WITH_CODE(name) ANNOTATION("code:" #name)
@@ -36,12 +39,15 @@
 /* Null unless the integer member `member` has one of the values ("A|B|3"). */
 #define ONLY_WHEN(member, values) ANNOTATION("only:" #member ":" values)
 
+/* Null where all bytes are zero: for what a hook does not always know. */
+#define NULL_IF_ZERO ANNOTATION("zero:null")
+
 /* const volatile __u32 limit PARAMETER("…") = 0; set before load by file, command line or API. */
 #define PARAMETER(text) ANNOTATION("parameter") DESCRIPTION(text)
 
 /*
- * Several functions for one purpose: the server loads and attaches the one of lowest rank that this kernel takes.
- * Their SEC() names begin with "?".
+ * Several functions for one purpose: the server loads and attaches the one of lowest rank that
+ * this kernel takes. Their SEC() names begin with "?".
  */
 #define RANKED(group, rank) ANNOTATION("hook:" #group ":" #rank)
 

@@ -11,11 +11,13 @@
  *	…
  *	stream_submit(name, event, sizeof(*event));
  *
- * Each event counts once in the stream's ledger: produced = stored + filtered + sampled out + lost. A record may be reserved shorter than its struct; members past its
- * end are null. Every byte that is reserved must be written: the ring holds old bytes.
+ * Each event counts once in the stream's ledger: produced = stored + filtered + sampled out +
+ * lost. A record may be reserved shorter than its struct; members past its end are null. Every
+ * byte that is reserved must be written: the ring holds old bytes.
  *
- * Nobody is woken for an event: a wake-up costs the traced task 1.6-4.3 µs, an event without one 0.13-0.5 µs. The
- * reader comes by itself; it is called only when the fill of the ring passes a sixteenth.
+ * Nobody is woken for an event: a wake-up costs the traced task 1.6-4.3 µs, an event without one
+ * 0.13-0.5 µs. The reader comes by itself; it is called only when the fill of the ring passes a
+ * sixteenth.
  */
 #ifndef EVENT_BPF_H
 #define EVENT_BPF_H
@@ -71,7 +73,8 @@ static __always_inline struct stream_ledger *ledger_of(void *map)
 /* Room for `size` (a constant) bytes, or NULL, and then the event is counted as lost. */
 #define stream_reserve(name, size) stream_reserve_(&name, &name##_ledger, size)
 
-/* Counts an event that is lost for another reason than a full ring, or that is not wanted by the program itself. */
+/* Counts an event that is lost for another reason than a full ring, or that is not wanted by the
+ * program itself. */
 #define stream_lose(name) stream_count_(&name##_ledger, true)
 #define stream_filter_out(name) stream_count_(&name##_ledger, false)
 
@@ -109,10 +112,11 @@ static __always_inline void stream_submit_(void *ring, void *event, __u64 size, 
 	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	__u64 before = waiting - (size + 8); /* 8: the record's header */
 
-	/* wakeup_bytes is a power of two: a bit above it changes when the fill passes a multiple of it,
-	 * so a crossing that two CPUs hide from each other is made good at the next multiple. */
-	bpf_ringbuf_submit(event, (waiting ^ before) & ~(wakeup_bytes - 1) ? BPF_RB_FORCE_WAKEUP :
-									      BPF_RB_NO_WAKEUP);
+	/* wakeup_bytes is a power of two: a bit above it changes when the fill passes a multiple
+	 * of it, so a crossing that two CPUs hide from each other is made good at the next
+	 * multiple. */
+	bpf_ringbuf_submit(event, (waiting ^ before) & ~(wakeup_bytes - 1) ? BPF_RB_FORCE_WAKEUP
+									   : BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline void event_header_fill(struct event_header *header)

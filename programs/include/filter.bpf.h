@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Filters that every program has, as parameters. They are constants when the verifier looks at the program, so a filter
- * that is not set leaves no instruction behind.
+ * Filters that every program has, as parameters. They are constants when the verifier looks at the
+ * program, so a filter that is not set leaves no instruction behind.
  */
 #ifndef FILTER_BPF_H
 #define FILTER_BPF_H
 
-const volatile __u32 only_pid PARAMETER("Report only this process id; 0 reports all") = 0;
-const volatile __s64 only_uid PARAMETER("Report only this user id; -1 reports all") = -1;
-const volatile char only_command[16]
-	PARAMETER("Report only threads of this name; empty reports all") = "";
-const volatile __u32 sample PARAMETER("Report one event in so many, chosen at random; 0 and 1 report all") = 0;
+const volatile __u32 only_pid PARAMETER("Report only this process id; 0 reports all")
+= 0;
+const volatile __s64 only_uid PARAMETER("Report only this user id; -1 reports all")
+= -1;
+const volatile char only_command[16] PARAMETER(
+	"Report only threads of this name; empty reports all")
+= "";
+const volatile __u32 sample
+	PARAMETER("Report one event in so many, chosen at random; 0 and 1 report all")
+= 0;
 
 static __always_inline bool filter_passes(void)
 {
@@ -37,7 +42,7 @@ static __always_inline bool stream_wants_(void *ledger_map)
 	bool passes = filter_passes();
 	struct stream_ledger *ledger;
 
-	/* Chance rather than every N-th: a load with a period of its own would alias with a count. */
+	/* Chance rather than every N-th: a load with a period of its own would alias. */
 	if (passes && (sample <= 1 || bpf_get_prandom_u32() % sample == 0))
 		return true;
 	ledger = ledger_of(ledger_map);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * The kernel's side of things, kept by hand: integer types, the constants of the bpf(2) interface, and just
- * those members of kernel structs that programs here read. Offsets are relocated at load time by the running
- * kernel's BTF (CO-RE), so order and neighbours do not matter, and no kernel header or BTF is needed to build.
+ * The kernel's side of things, kept by hand: integer types, the constants of the bpf(2) interface,
+ * and just those members of kernel structs that programs here read. Offsets are relocated at load
+ * time by the running kernel's BTF (CO-RE), so order and neighbours do not matter, and no kernel
+ * header or BTF is needed to build.
  *
- * Sources: include/uapi/linux/bpf.h, include/linux/{sched,fdtable,fs,net,skbuff,netdevice}.h, include/net/sock.h.
+ * Sources: include/uapi/linux/bpf.h, include/linux/{sched,fdtable,fs,net,skbuff,netdevice}.h,
+ * include/net/sock.h.
  */
 #ifndef KERNEL_BPF_H
 #define KERNEL_BPF_H
@@ -63,8 +65,8 @@ enum bpf_func_id {
 };
 
 /*
- * Records of the classic syscall tracepoints (kernel/trace/trace_syscalls.c): a common header of 8 bytes, the
- * call's number, then machine words.
+ * Records of the classic syscall tracepoints (kernel/trace/trace_syscalls.c): a common header of 8
+ * bytes, the call's number, then machine words.
  */
 #if defined(__TARGET_ARCH_arm)
 typedef __u32 kernel_word;

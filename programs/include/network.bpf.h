@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Numbers of the network that never change, as enums whose names reach the JSON, and small helpers for addresses.
+ * Numbers of the network that never change, as enums whose names reach the JSON, and small helpers
+ * for addresses.
  *
- * Sources: include/linux/socket.h (AF_*), include/linux/net.h (enum sock_type), include/uapi/linux/in.h (IPPROTO_*),
- * include/uapi/linux/if_ether.h (ETH_P_*).
+ * Sources: include/linux/socket.h (AF_*), include/linux/net.h (enum sock_type),
+ * include/uapi/linux/in.h (IPPROTO_*), include/uapi/linux/if_ether.h (ETH_P_*).
  */
 #ifndef NETWORK_BPF_H
 #define NETWORK_BPF_H
@@ -51,8 +52,8 @@ enum socket_type {
 } __attribute__((packed));
 
 /*
- * What carries the data: the IP protocol number where the socket or packet is of an IP family; else, past the 16
- * bits of an IP protocol's 8 (and MPTCP's 262), the family or link protocol.
+ * What carries the data: the IP protocol number where the socket or packet is of an IP family;
+ * else, past the 16 bits of an IP protocol's 8 (and MPTCP's 262), the family or link protocol.
  */
 enum transport {
 	TRANSPORT_HOPOPT = 0,
@@ -85,7 +86,7 @@ enum transport {
 	TRANSPORT_ALG = 0x1026,
 	TRANSPORT_VSOCK = 0x1028,
 	TRANSPORT_XDP = 0x102c,
-	TRANSPORT_ARP = 0x2001, /* link protocols */
+	TRANSPORT_ARP = 0x2001,	 /* link protocols */
 	TRANSPORT_LINK = 0x2000, /* a frame of another kind; ether_type tells */
 } __attribute__((packed));
 

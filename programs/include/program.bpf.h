@@ -3,7 +3,8 @@
 #ifndef PROGRAM_BPF_H
 #define PROGRAM_BPF_H
 
-/* clang-format off: libbpf's headers need the kernel's types before them. */
+/* libbpf's headers need the kernel's types before them: the order matters. */
+/* clang-format off */
 #include "kernel.bpf.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>

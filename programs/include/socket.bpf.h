@@ -2,9 +2,10 @@
 /*
  * The socket behind a descriptor of the current task.
  *
- * Each bpf_probe_read_kernel() costs 10-25 ns and this stands on the way of a system call, so reads are few: the task's tables are
- * walked by BTF pointers where the kernel has them (bpf_get_current_task_btf, 5.11, 3ca1032ab7ab), which the JIT makes plain
- * loads, and of struct socket one piece is copied instead of member by member.
+ * Each bpf_probe_read_kernel() costs 10-25 ns and this stands on the way of a system call, so
+ * reads are few: the task's tables are walked by BTF pointers where the kernel has them
+ * (bpf_get_current_task_btf, 5.11, 3ca1032ab7ab), which the JIT makes plain loads, and of struct
+ * socket one piece is copied instead of member by member.
  */
 #ifndef SOCKET_BPF_H
 #define SOCKET_BPF_H
@@ -12,10 +13,11 @@
 struct socket_facts {
 	__u16 family;
 	__u16 protocol; /* enum transport */
-	__u8 type;      /* enum socket_type; SOCK_NONE: not a socket */
+	__u8 type;	/* enum socket_type; SOCK_NONE: not a socket */
 };
 
-/* The piece of struct socket that holds type, file and sk: all lie within its first bytes in every kernel since 5.3. */
+/* The piece of struct socket that holds type, file and sk: all lie within its first bytes in every
+ * kernel since 5.3. */
 #define SOCKET_PIECE 64
 
 static __always_inline struct file *current_file(__u32 fd)
@@ -67,9 +69,9 @@ static __always_inline void socket_of_fd(__u32 fd, struct socket_facts *facts)
 		return;
 	facts->type = (__u8) * (const __u16 *)(bytes + offset_of_type);
 	facts->family = BPF_CORE_READ(sock, __sk_common.skc_family);
-	facts->protocol = facts->family == AF_INET || facts->family == AF_INET6 ?
-				  BPF_CORE_READ(sock, sk_protocol) :
-				  TRANSPORT_FAMILY + facts->family;
+	facts->protocol = facts->family == AF_INET || facts->family == AF_INET6
+				  ? BPF_CORE_READ(sock, sk_protocol)
+				  : TRANSPORT_FAMILY + facts->family;
 }
 
 #endif

@@ -2,9 +2,10 @@
 /*
  * Every packet that the kernel throws away: why, where in the kernel, and what it was.
  *
- * Hook: the BTF raw tracepoint kfree_skb, which the kernel passes for each skb freed as a drop (consumed ones pass
- * consume_skb). Since 5.17 (c504e5c2f964) it says why; NOT_SPECIFIED then is mostly an ordinary free on a path that has not
- * been taught its reason, and is left out unless asked for. Older kernels say nothing, and the reason is null.
+ * Hook: the BTF raw tracepoint kfree_skb, which the kernel passes for each skb freed as a drop
+ * (consumed ones pass consume_skb). Since 5.17 (c504e5c2f964) it says why; NOT_SPECIFIED then is
+ * mostly an ordinary free on a path that has not been taught its reason, and is left out unless
+ * asked for. Older kernels say nothing, and the reason is null.
  */
 #include "program.bpf.h"
 
@@ -14,31 +15,34 @@ PROGRAM("Packets dropped by the kernel: reason, place, addresses and size");
 #define REFDST_NOREF 1UL /* SKB_DST_NOREF, include/linux/skbuff.h */
 #define NO_HEADER 0xffff /* offset of a header that was never set */
 
-/* As far as needed to know the names of reasons that are no drops (include/net/dropreason-core.h). */
+/* The reasons that this program knows by name (include/net/dropreason-core.h). */
 enum skb_drop_reason {
 	SKB_NOT_DROPPED_YET,
 	SKB_CONSUMED,
 	SKB_DROP_REASON_NOT_SPECIFIED,
+	SKB_DROP_REASON_QUEUE_PURGE,
 };
 
 const volatile bool include_unspecified
-	PARAMETER("Report frees without a reason (NOT_SPECIFIED) too; most are no drops") = false;
+	PARAMETER("Report frees without a reason (NOT_SPECIFIED) too; most are no drops")
+= false;
 
 struct packet_drop_event {
 	struct event_header header;
 	__u64 location FORMAT_SYMBOL DESCRIPTION("Kernel function that freed the packet");
-	__u32 drop_reason KERNEL_ENUM(skb_drop_reason, "SKB_DROP_REASON_") WITH_CODE(drop_reason_code)
-		DESCRIPTION("Why, by the running kernel's own name")
-		ONLY_WHEN(reason_known, "1");
-	__u32 skb_length UNIT("bytes") DESCRIPTION("Bytes in the socket buffer when it was dropped");
-	__u32 packet_size_bytes UNIT("bytes")
-		DESCRIPTION("Size of the packet by its IP header; of the socket buffer where there is none");
-	__u32 network_namespace DESCRIPTION("Inode number of the network namespace");
-	char interface[16] DESCRIPTION("Network interface the packet was on");
+	__u32 drop_reason KERNEL_ENUM(skb_drop_reason, "SKB_DROP_REASON_")
+		WITH_CODE(drop_reason_code) NULL_IF_ZERO
+		DESCRIPTION("Why, by the running kernel's own name");
+	__u32 skb_length UNIT("bytes")
+		DESCRIPTION("Bytes in the socket buffer when it was dropped");
+	__u32 packet_size_bytes UNIT("bytes") DESCRIPTION(
+		"Size of the packet by its IP header; of the socket buffer where there is none");
+	__u32 network_namespace NULL_IF_ZERO DESCRIPTION("Inode number of the network namespace");
+	char interface[16] NULL_IF_ZERO DESCRIPTION("Network interface the packet was on");
 	enum ether_type ether_type DESCRIPTION("What the frame carries");
-	enum transport protocol DESCRIPTION("Protocol of the packet; of the frame where it is not IP");
-	__u8 reason_known HIDDEN;
-	__u8 reserved HIDDEN;
+	enum transport protocol
+		DESCRIPTION("Protocol of the packet; of the frame where it is not IP");
+	__u16 reserved HIDDEN;
 	__u8 source_ip[16] FORMAT_IP DESCRIPTION("Source address");
 	__u8 destination_ip[16] FORMAT_IP DESCRIPTION("Destination address");
 	__u16 source_port DESCRIPTION("Source port, where the protocol has ports");
@@ -75,14 +79,21 @@ struct ipv6_header {
 	__u8 destination[16];
 };
 
-/* Hop-by-hop, routing, destination options, fragment (RFC 8200, 4) and authentication (RFC 4302) headers begin alike. */
+/* Hop-by-hop, routing, destination options, fragment (RFC 8200, 4) and authentication (RFC 4302)
+ * headers begin alike. */
 struct ipv6_extension {
 	__u8 next_header;
 	__u8 length;
 	__be16 fragment;
 };
 
-enum { NEXT_HOP_BY_HOP = 0, NEXT_ROUTING = 43, NEXT_FRAGMENT = 44, NEXT_AUTHENTICATION = 51, NEXT_DESTINATION = 60 };
+enum {
+	NEXT_HOP_BY_HOP = 0,
+	NEXT_ROUTING = 43,
+	NEXT_FRAGMENT = 44,
+	NEXT_AUTHENTICATION = 51,
+	NEXT_DESTINATION = 60
+};
 
 /* What the headers say. */
 struct packet {
@@ -164,7 +175,8 @@ static __always_inline void read_ipv6(struct packet *packet, const unsigned char
 static __always_inline void read_packet(struct packet *packet, struct sk_buff *skb)
 {
 	__u16 offset = skb->network_header;
-	const unsigned char *header = offset && offset != NO_HEADER ? skb->head + offset : skb->data;
+	const unsigned char *header = offset && offset != NO_HEADER ? skb->head + offset
+								    : skb->data;
 	__u16 type = bpf_ntohs(skb->protocol);
 
 	packet->size = skb->len;
@@ -175,7 +187,8 @@ static __always_inline void read_packet(struct packet *packet, struct sk_buff *s
 		read_ipv6(packet, header);
 }
 
-/* The stack forgets the device of a packet that is on its way up to a socket; its route still knows. */
+/* The stack forgets the device of a packet that is on its way up to a socket; its route still
+ * knows. */
 static __always_inline struct net_device *device_of(struct sk_buff *skb)
 {
 	struct dst_entry *route;
@@ -187,14 +200,13 @@ static __always_inline struct net_device *device_of(struct sk_buff *skb)
 }
 
 static __noinline void fill(struct packet_drop_event *event, struct sk_buff *skb, void *location,
-				 const __u32 *reason, const struct packet *packet)
+			    const __u32 *reason, const struct packet *packet)
 {
 	struct net_device *device = device_of(skb);
 
 	event_header_fill(&event->header);
 	event->location = (__u64)location;
 	event->drop_reason = reason ? *reason : 0;
-	event->reason_known = reason != NULL;
 	event->reserved = 0;
 	event->skb_length = skb->len;
 	event->packet_size_bytes = packet->size;
@@ -213,7 +225,8 @@ static __noinline void fill(struct packet_drop_event *event, struct sk_buff *skb
 static __always_inline void fill_ip(struct packet_drop_event *event, const struct packet *packet)
 {
 	__builtin_memcpy(event->source_ip, packet->source_ip, sizeof(event->source_ip));
-	__builtin_memcpy(event->destination_ip, packet->destination_ip, sizeof(event->destination_ip));
+	__builtin_memcpy(event->destination_ip, packet->destination_ip,
+			 sizeof(event->destination_ip));
 }
 
 static __always_inline int report(struct sk_buff *skb, void *location, const __u32 *reason)
@@ -251,12 +264,18 @@ static __always_inline int report(struct sk_buff *skb, void *location, const __u
 }
 
 /* Frees that are no drops. The numbers moved between kernels: they are asked for by name. */
-static __always_inline bool is_ordinary(__u32 reason)
+static __always_inline bool is_ordinary(struct sk_buff *skb, __u32 reason)
 {
 	if (reason == bpf_core_enum_value(enum skb_drop_reason, SKB_NOT_DROPPED_YET))
 		return true;
 	if (bpf_core_enum_value_exists(enum skb_drop_reason, SKB_CONSUMED) &&
 	    reason == bpf_core_enum_value(enum skb_drop_reason, SKB_CONSUMED))
+		return true;
+	/* A closed TCP socket purges the FIN that nobody reads: each connection ends so, and no
+	 * byte is lost. */
+	if (bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+	    reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_QUEUE_PURGE) &&
+	    !skb->len)
 		return true;
 	return !include_unspecified &&
 	       reason == bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NOT_SPECIFIED);
@@ -270,14 +289,15 @@ int packet_drop_with_reason(__u64 *context)
 	void *location = (void *)context[1];
 	__u32 reason = (__u32)context[2];
 
-	if (is_ordinary(reason)) {
+	if (is_ordinary(skb, reason)) {
 		stream_filter_out(packet_drop);
 		return 0;
 	}
 	return report(skb, location, &reason);
 }
 
-/* Kernels before 5.17: the tracepoint has no third argument, and the verifier refuses to look for it. */
+/* Kernels before 5.17: the tracepoint has no third argument, and the verifier refuses to look for
+ * it. */
 SEC("?tp_btf/kfree_skb")
 RANKED(drop, 2)
 int packet_drop_without_reason(__u64 *context)

@@ -41,6 +41,8 @@ struct config {
 	size_t program_count;
 	char **enable, **disable; /* no name is in both */
 	size_t enable_count, disable_count;
+	/* Where each entry was given, for messages: "--enable", "/etc/x.conf line 12". */
+	char **program_origins, **enable_origins, **disable_origins;
 	char *program_dir;
 	char **interfaces;
 	size_t interface_count;

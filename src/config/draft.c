@@ -76,6 +76,7 @@ int program_name_check(struct draft *draft, const char *name)
 
 struct list_place {
 	char ***entries;
+	char ***origins; /* NULL: nobody asks */
 	size_t *count;
 };
 
@@ -83,13 +84,16 @@ static struct list_place list_place(struct config *config, enum config_list list
 {
 	switch (list) {
 	case LIST_PROGRAMS:
-		return (struct list_place){ &config->programs, &config->program_count };
+		return (struct list_place){ &config->programs, &config->program_origins,
+					    &config->program_count };
 	case LIST_ENABLE:
-		return (struct list_place){ &config->enable, &config->enable_count };
+		return (struct list_place){ &config->enable, &config->enable_origins,
+					    &config->enable_count };
 	case LIST_DISABLE:
-		return (struct list_place){ &config->disable, &config->disable_count };
+		return (struct list_place){ &config->disable, &config->disable_origins,
+					    &config->disable_count };
 	default:
-		return (struct list_place){ &config->interfaces, &config->interface_count };
+		return (struct list_place){ &config->interfaces, NULL, &config->interface_count };
 	}
 }
 
@@ -101,15 +105,27 @@ static bool list_has(char *const *entries, size_t count, const char *entry)
 	return false;
 }
 
+static void free_texts(char ***texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free((*texts)[i]);
+	free(*texts);
+	*texts = NULL;
+}
+
+static void list_free(struct config *config, enum config_list list)
+{
+	struct list_place place = list_place(config, list);
+
+	free_texts(place.entries, *place.count);
+	if (place.origins)
+		free_texts(place.origins, *place.count);
+	*place.count = 0;
+}
+
 static void list_clear(struct draft *draft, enum config_list list)
 {
-	struct list_place place = list_place(draft->config, list);
-
-	for (size_t i = 0; i < *place.count; i++)
-		free((*place.entries)[i]);
-	free(*place.entries);
-	*place.entries = NULL;
-	*place.count = 0;
+	list_free(draft->config, list);
 	draft->of[list] = draft->level;
 }
 
@@ -119,12 +135,15 @@ static void list_remove(struct draft *draft, enum config_list list, const char *
 	size_t kept = 0;
 
 	for (size_t i = 0; i < *place.count; i++) {
-		char *this = (*place.entries)[i];
+		char *this = (*place.entries)[i], *origin = (*place.origins)[i];
 
-		if (strcmp(this, entry) != 0)
-			(*place.entries)[kept++] = this;
-		else
+		if (!strcmp(this, entry)) {
 			free(this);
+			free(origin);
+			continue;
+		}
+		(*place.entries)[kept] = this;
+		(*place.origins)[kept++] = origin;
 	}
 	*place.count = kept;
 }
@@ -133,10 +152,17 @@ static void list_remove(struct draft *draft, enum config_list list, const char *
 static int list_grow(struct draft *draft, struct list_place place)
 {
 	char **entries = reallocarray(*place.entries, *place.count + 1, sizeof(char *));
+	char **origins = NULL;
 
 	if (!entries)
 		return draft_out_of_memory(draft);
 	*place.entries = entries;
+	if (!place.origins)
+		return 0;
+	origins = reallocarray(*place.origins, *place.count + 1, sizeof(char *));
+	if (!origins)
+		return draft_out_of_memory(draft);
+	*place.origins = origins;
 	return 0;
 }
 
@@ -165,6 +191,7 @@ static int list_add_entry(void *context, struct draft *draft, const char *entry)
 {
 	const struct list_addition *addition = context;
 	struct list_place place = list_place(draft->config, addition->list);
+	FREE char *text = NULL, *origin = NULL;
 	int r = addition->check(draft, entry);
 
 	if (!r)
@@ -174,9 +201,13 @@ static int list_add_entry(void *context, struct draft *draft, const char *entry)
 	r = list_grow(draft, place);
 	if (r)
 		return r;
-	(*place.entries)[*place.count] = strdup(entry);
-	if (!(*place.entries)[*place.count])
+	text = strdup(entry);
+	origin = strdup(draft->origin);
+	if (!text || !origin)
 		return draft_out_of_memory(draft);
+	(*place.entries)[*place.count] = TAKE(text);
+	if (place.origins)
+		(*place.origins)[*place.count] = TAKE(origin);
 	*place.count += 1;
 	return 0;
 }
@@ -301,21 +332,12 @@ int setting_parse(struct draft *draft, const char *text)
 
 /* ---- The finished configuration ---- */
 
-static void free_list(char **entries, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(entries[i]);
-	free(entries);
-}
-
 void config_free(struct config *config)
 {
 	if (!config)
 		return;
-	free_list(config->programs, config->program_count);
-	free_list(config->enable, config->enable_count);
-	free_list(config->disable, config->disable_count);
-	free_list(config->interfaces, config->interface_count);
+	for (enum config_list list = 0; list < LISTS; list++)
+		list_free(config, list);
 	for (size_t i = 0; i < config->setting_count; i++)
 		setting_fini(&config->settings[i]);
 	free(config->settings);

@@ -34,8 +34,9 @@ static bool same_field(const struct field *a, const struct field *b)
 	return strcmp(a->name, b->name) == 0 && strcmp(a->unit, b->unit) == 0 &&
 	       a->kind == b->kind && a->derivation == b->derivation && a->offset == b->offset &&
 	       a->size == b->size && a->count == b->count && a->is_signed == b->is_signed &&
-	       a->as_number == b->as_number && a->hidden == b->hidden && a->source == b->source &&
-	       a->port == b->port && a->path == b->path && same_condition(a, b) &&
+	       a->as_number == b->as_number && a->zero_is_null == b->zero_is_null &&
+	       a->hidden == b->hidden && a->source == b->source && a->port == b->port &&
+	       a->path == b->path && same_condition(a, b) &&
 	       same_enumeration(&a->enumeration, &b->enumeration);
 }
 
