@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From an event struct to the fields of a stream, in two steps: members.c walks the struct and
+ * drafts one field a member, with what its tags ask for beside it; fields.c adds the derived ones,
+ * puts all in order and ties together what refers to each other by name. Internal to this folder.
+ */
+#ifndef SCHEMA_FIELDS_H
+#define SCHEMA_FIELDS_H
+
+#include "schema/arena.h"
+#include "schema/object_reader.h"
+#include "schema/schema.h"
+
+/* What both steps need. */
+struct schema_source {
+	const struct object_reader *reader;
+	const struct btf *kernel; /* may be NULL */
+	struct arena *arena;
+	const struct refusal *refusal;
+};
+
+struct draft {
+	struct field field; /* stored; index, condition still open */
+	const char
+		*scope; /* what the names of its nested struct begin with; "" for the outer one */
+	/* Texts of tags, after the colon; NULL when absent. */
+	const char *code, *error_name, *endpoint, *only;
+	bool hidden;
+};
+
+struct drafts {
+	struct draft *items;
+	size_t count, capacity;
+	size_t members; /* looked at, hidden ones included */
+	const struct schema_source *source;
+};
+
+/* Appends a draft for each member. 0, -EINVAL, -ENOMEM. drafts->items is freed by the caller. */
+int members_read(struct drafts *drafts, uint32_t event_struct);
+
+/* Fills in fields, field_count, record_size, minimum_size of a stream. 0, -EINVAL, -ENOMEM. */
+int stream_fields_read(const struct schema_source *source, uint32_t event_struct,
+		       struct stream_schema *stream);
+
+#endif

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#include "program.bpf.h"
+
+PROGRAM("Must be refused", ANNOTATION("default:maybe"));

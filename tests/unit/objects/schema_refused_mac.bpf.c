@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#include "schema_refused.bpf.h"
+
+REFUSED_EVENT(__u8 mac[8] FORMAT_MAC;);

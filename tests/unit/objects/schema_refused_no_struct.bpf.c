@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#include "program.bpf.h"
+
+PROGRAM("Must be refused");
+
+STREAM(demo, __u64);
