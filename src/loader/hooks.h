@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The choice among an object's functions (loader/object.h says the rules). It outlives the
+ * bpf_object, which libbpf can load only once: each try opens a new one.
+ */
+#ifndef LOADER_HOOKS_H
+#define LOADER_HOOKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/memory.h"
+
+struct bpf_object;
+struct hooks;
+struct kernel_features;
+
+/* Reads functions, groups and ranks out of an opened object. 0, or -errno with a line in
+ * `error`. */
+int hooks_new(const struct bpf_object *bpf, struct hooks **ret_hooks, char *error,
+	      size_t error_size);
+void hooks_free(struct hooks *hooks);
+DEFINE_CLEANUP(hooks, hooks_free)
+
+/* Sets which functions of an opened object are loaded: the needed ones, and of each group the
+ * best rank that did not fail and is not hopeless on this kernel. 0, or -errno with a line in
+ * `error`. */
+int hooks_select(struct hooks *hooks, struct kernel_features *kernel, struct bpf_object *bpf,
+		 char *error, size_t error_size);
+
+/* `function` does not work, and `why` says the reason. True when another rank of its group is
+ * left to try; false with a line in `error`. */
+bool hooks_give_way(struct hooks *hooks, const char *function, const char *why, char *error,
+		    size_t error_size);
+
+/* "tp_btf/kfree_skb, …": sections of what hooks_select() chose; valid until the next choice. */
+const char *hooks_chosen(const struct hooks *hooks);
+/* "fentry/tcp_connect: …; …", or "". */
+const char *hooks_reason(const struct hooks *hooks);
+
+#endif
