@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HTTP API: libmicrohttpd on its own threads, a const table of routes (api/routes.h), answers
+ * out of the store. Everything that a route takes and gives is in its row, and /openapi.json is
+ * written from the rows and the schemas, so a route that is not described cannot exist.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/memory.h"
+#include "pipeline/control.h"
+#include "pipeline/pipeline.h"
+
+struct symbols;
+struct api;
+
+struct api_options {
+	int api_listener;     /* listening sockets; not taken */
+	int metrics_listener; /* -1: none */
+	struct pipeline *pipeline;
+	struct control *control;
+	struct symbols *symbols;
+	const char *version;
+	unsigned int threads; /* 0: 2 */
+	/* Set at the start of shutdown: readiness fails from then on. May be NULL. */
+	const atomic_bool *stopping;
+	bool program_stats; /* the kernel's run accounting was asked for */
+};
+
+/* Serves until api_stop(), on threads that take no signals; the options are copied, what they
+ * point to must outlive the API. Returns 0, or -errno with a line in `error`. */
+int api_start(const struct api_options *options, struct api **ret_api, char *error,
+	      size_t error_size);
+/* Waits for the requests that are being answered, closes all connections. The listening sockets go
+ * on listening, for a server to come. Accepts NULL. */
+void api_stop(struct api *api);
+DEFINE_CLEANUP(api, api_stop)
+
+#endif

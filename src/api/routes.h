@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The routes: one const row each (routes.c). Dispatch, Allow, the service's list of endpoints and
+ * the OpenAPI document walk the table.
+ */
+#ifndef API_ROUTES_H
+#define API_ROUTES_H
+
+#include "api/answer.h"
+#include "api/http.h"
+#include "api/rules.h"
+#include "api/shapes.h"
+
+/* Statuses that a route may answer with besides those that every route may (400, 403, 404, 405,
+ * 500). */
+enum route_error {
+	ERROR_BODY = 1,	       /* 413 and 415 */
+	ERROR_BUSY = 2,	       /* 429 */
+	ERROR_UNAVAILABLE = 4, /* 503 with an error's shape */
+};
+
+/* One form in which a route answers. */
+struct content {
+	const char *media_type;
+	const struct shape *shape; /* NULL: text */
+	const char *description;
+};
+
+struct route {
+	unsigned int methods; /* GET stands for HEAD too; OPTIONS is everybody's */
+	const char *path;     /* one segment may be {name} */
+	/* Fills the answer. Negative and not filled: -errno, answered with 500. */
+	int (*handler)(struct request *request, struct answer *answer);
+	const char *tag, *summary, *description;
+	/* Of the query string (GET), and the members of the body's object (POST). */
+	const struct rule *rules;
+	size_t rule_count;
+	bool filters;		  /* every field of every stream is a parameter too */
+	const struct shape *body; /* of a body that is not made of the rules; NULL: none */
+	bool body_required;
+	struct content contents[3];    /* of a 200 */
+	const struct content *failure; /* 503 in the same form as the 200 (probes) */
+	unsigned int errors;	       /* OR of enum route_error */
+	const char *only;	       /* the message of a 405; NULL: made of the methods */
+	bool changes;		       /* changes something: refused from pages of other origins */
+	bool probe;		       /* on the metrics listener too */
+};
+
+extern const struct route routes[];
+extern const size_t route_count;
+
+/* Finds the route and has it answer; never leaves the answer empty. */
+void route_request(struct request *request, struct answer *answer);
+
+/* Handlers, each with the rules that its row names. */
+enum events_rule {
+	EVENTS_TYPE,
+	EVENTS_SINCE,
+	EVENTS_UNTIL,
+	EVENTS_LIMIT,
+	EVENTS_AFTER,
+	EVENTS_BEFORE,
+	EVENTS_ORDER,
+	EVENTS_FORMAT,
+	EVENTS_INT64,
+	EVENTS_RULES,
+};
+extern const struct rule events_rules[EVENTS_RULES];
+int events_get(struct request *request, struct answer *answer);
+
+int programs_list(struct request *request, struct answer *answer);
+int programs_get(struct request *request, struct answer *answer);
+int programs_enable(struct request *request, struct answer *answer);
+int programs_disable(struct request *request, struct answer *answer);
+int programs_set(struct request *request, struct answer *answer);
+
+enum summary_rule { SUMMARY_PID, SUMMARY_COMMAND, SUMMARY_DURATION, SUMMARY_RULES };
+extern const struct rule summary_rules[SUMMARY_RULES];
+int connection_summary(struct request *request, struct answer *answer);
+int packet_drop_summary(struct request *request, struct answer *answer);
+
+enum list_rule { LIST_PID, LIST_LIMIT, LIST_RULES };
+extern const struct rule list_rules[LIST_RULES];
+int list_connections(struct request *request, struct answer *answer);
+int list_packet_drops(struct request *request, struct answer *answer);
+
+int service_information(struct request *request, struct answer *answer);
+int service_health(struct request *request, struct answer *answer);
+int service_readiness(struct request *request, struct answer *answer);
+int service_liveness(struct request *request, struct answer *answer);
+
+int schema_get(struct request *request, struct answer *answer);
+int openapi_get(struct request *request, struct answer *answer);
+
+/* What a request gives: in the query string or, when that is empty, in the body. Returns 0, or
+ * -EINVAL with the answer filled. */
+int request_arguments(const struct request *request, struct arguments *arguments,
+		      struct answer *answer);
+
+#endif

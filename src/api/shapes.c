@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/shapes.h"
+
+#include "base/memory.h"
+
+#define REF(name) "\"$ref\":\"#/components/schemas/" name "\""
+#define ARRAY_OF(schema) "\"type\":\"array\",\"items\":{" schema "}"
+#define MAP_OF(schema) "\"type\":\"object\",\"additionalProperties\":{" schema "}"
+
+#define STRING "\"type\":\"string\""
+#define STRING_OR_NULL "\"type\":[\"string\",\"null\"]"
+#define TIME "\"type\":\"string\",\"format\":\"date-time\""
+#define TIME_OR_NULL "\"type\":[\"string\",\"null\"],\"format\":\"date-time\""
+#define BOOLEAN "\"type\":\"boolean\""
+#define COUNT "\"type\":\"integer\",\"minimum\":0"
+#define COUNT_OR_NULL "\"type\":[\"integer\",\"null\"],\"minimum\":0"
+#define ANY_VALUE "\"type\":[\"integer\",\"boolean\",\"string\",\"null\"]"
+
+#define SHAPE(variable, shown, about, ...)                                                         \
+	static const struct shape_member variable##_members[] = { __VA_ARGS__ };                   \
+	const struct shape variable = {                                                            \
+		.name = shown,                                                                     \
+		.description = about,                                                              \
+		.members = variable##_members,                                                     \
+		.member_count = ARRAY_SIZE(variable##_members),                                    \
+	}
+
+/* clang-format off */
+#define QUERY_TIME { "query_time", TIME, "When the question was answered." }
+#define COMPLETE { "complete", BOOLEAN, "Nothing of the window was lost, or has left the memory." }
+#define LOST { "lost", COUNT, "Events of the window that were lost: a ring buffer was full." }
+
+SHAPE(shape_error, "Error", "What was wrong.",
+	{ "error", STRING, "The text of the HTTP status." },
+	{ "message", STRING, "What was wrong, and what is allowed." });
+
+SHAPE(shape_ledger, "Ledger",
+      "Where the events went: produced = stored + filtered + sampled_out + lost + those in the "
+      "ring, and stored = held + expired.",
+	{ "produced", COUNT, "Events that happened at the hook." },
+	{ "filtered", COUNT, "Events that a parameter of the program filtered out in the kernel." },
+	{ "sampled_out", COUNT, "Events that sampling left out in the kernel." },
+	{ "lost", COUNT, "Events for which the ring buffer had no room, or that were malformed." },
+	{ "stored", COUNT, "Events that were taken into the store." },
+	{ "malformed", COUNT, "Records that could not be taken; part of lost." },
+	{ "held", COUNT, "Stored events that are in memory now." },
+	{ "expired", COUNT, "Stored events that had to make room." },
+	{ "bytes_waiting", COUNT, "Bytes in the ring buffer now." });
+
+SHAPE(shape_program_stream, "ProgramStream", "One stream of events of a program.",
+	{ "name", STRING, "The events' type." },
+	{ "active", BOOLEAN, "Its ring buffer is being read." },
+	{ "superseded", BOOLEAN,
+	  "A later version of the program gives its events another layout." },
+	{ "ledger", REF("Ledger"), "Its counts." });
+
+SHAPE(shape_program_parameter, "ProgramParameter", "A setting of a program.",
+	{ "name", STRING, "" },
+	{ "type", STRING ",\"enum\":[\"integer\",\"boolean\",\"string\"]", "" },
+	{ "value", ANY_VALUE, "The value in force." },
+	{ "default", ANY_VALUE, "The value when nobody sets one." },
+	{ "unit", STRING_OR_NULL, "" },
+	{ "description", STRING, "" });
+
+SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
+	{ "name", STRING, "" },
+	{ "description", STRING, "" },
+	{ "status",
+	  STRING ",\"enum\":[\"disabled\",\"loading\",\"running\",\"waiting\",\"failed\"]",
+	  "" },
+	{ "enabled", BOOLEAN, "It is asked for." },
+	{ "loaded", BOOLEAN, "It is in the kernel." },
+	{ "attached", BOOLEAN, "It is at its hooks." },
+	{ "hook", STRING_OR_NULL, "The hooks in force." },
+	{ "fallback_reason", STRING_OR_NULL, "Why better hooks are not used; null when they are." },
+	{ "run_count", COUNT_OR_NULL,
+	  "How often it ran; null when the kernel does not count (--program-stats)." },
+	{ "run_time_ns", COUNT_OR_NULL, "Time spent in it." },
+	{ "ns_per_run", "\"type\":[\"number\",\"null\"]", "What one run costs." },
+	{ "parameters", ARRAY_OF(REF("ProgramParameter")), "" },
+	{ "streams", ARRAY_OF(REF("ProgramStream")), "" },
+	{ "event_count", COUNT, "Events of its streams that were taken into the store." },
+	{ "dropped_count", COUNT, "Events of its streams that were lost." },
+	{ "drop_rate", "\"type\":\"number\",\"minimum\":0,\"maximum\":1",
+	  "dropped_count of dropped_count + event_count." },
+	{ "metrics", ARRAY_OF(STRING), "Names of its metrics." },
+	{ "error", STRING_OR_NULL, "Why it does not run." });
+
+SHAPE(shape_program_list, "ProgramList", "All programs.",
+	{ "programs", ARRAY_OF(REF("Program")), "" },
+	{ "total_programs", COUNT, "" },
+	{ "running_programs", COUNT, "" },
+	QUERY_TIME);
+
+SHAPE(shape_parameter_change, "ParameterChange",
+      "Values for parameters of a program. All are checked before any is set.",
+	{ "parameters", MAP_OF("\"type\":[\"integer\",\"boolean\",\"string\"]"),
+	  "Value by name. Integers may be strings too: with a unit, or past 2^63." });
+
+SHAPE(shape_event_query, "EventQuery", "The question as it was understood.",
+	{ "type", ARRAY_OF(STRING), "" },
+	{ "since", TIME_OR_NULL, "" },
+	{ "until", TIME_OR_NULL, "" },
+	{ "limit", COUNT, "" },
+	{ "order", STRING ",\"enum\":[\"desc\",\"asc\"]", "" },
+	{ "format", STRING ",\"enum\":[\"json\",\"ndjson\",\"csv\"]", "" },
+	{ "int64", STRING ",\"enum\":[\"number\",\"string\"]", "" },
+	{ "after", STRING_OR_NULL, "" },
+	{ "before", STRING_OR_NULL, "" },
+	{ "filters", MAP_OF(STRING), "Expression by field." });
+
+SHAPE(shape_event_list, "EventList", "Events that answer a question.",
+	{ "events", ARRAY_OF(REF("Event")), "" },
+	{ "count", COUNT, "How many are here." },
+	{ "total_count", COUNT,
+	  "How many there are in the window, by all filters; limit and cursors aside." },
+	{ "query", REF("EventQuery"), "" },
+	QUERY_TIME, COMPLETE, LOST,
+	{ "next", STRING_OR_NULL,
+	  "The id to go on from: as `before` when newest first, as `after` when oldest first. Null "
+	  "at the end." });
+
+static const struct shape_member shape_listed_event_members[] = {
+	{ "timestamp", TIME, "When it happened." },
+	{ "wall_time", TIME, "The same." },
+	{ "timestamp_ns", COUNT, "When it happened, in ns since boot." },
+};
+const struct shape shape_listed_event = {
+	.name = "ListedEvent",
+	.description = "An event with its fields, where `timestamp` is a text.",
+	.members = shape_listed_event_members,
+	.member_count = ARRAY_SIZE(shape_listed_event_members),
+	.open = true,
+};
+
+#define SUMMARY_MEMBERS                                                                            \
+	{ "count", COUNT, "The same." },                                                           \
+	{ "pid", COUNT_OR_NULL, "The process asked about." },                                      \
+	{ "command", STRING_OR_NULL, "The command asked about." },                                 \
+	{ "duration", COUNT, "The window, in seconds." },                                          \
+	{ "duration_seconds", COUNT, "The same." },                                                \
+	{ "message", STRING, "The answer as a sentence." },                                        \
+	QUERY_TIME, COMPLETE, LOST
+
+SHAPE(shape_connection_summary, "ConnectionSummary", "How many connection attempts there were.",
+	{ "total_attempts", COUNT, "Connection attempts." },
+	SUMMARY_MEMBERS);
+
+SHAPE(shape_packet_drop_summary, "PacketDropSummary", "How many packets were dropped.",
+	{ "total_drops", COUNT, "Packet drops." },
+	{ "by_reason", MAP_OF(COUNT), "Counts by drop_reason; they add up to total_drops." },
+	SUMMARY_MEMBERS);
+
+#define LIST_MEMBERS                                                                               \
+	{ "total_pids", COUNT, "Processes that are here." },                                       \
+	{ "total_events", COUNT, "Events that are here." },                                        \
+	{ "events_by_pid", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "The same, by another name." },   \
+	{ "truncated", BOOLEAN, "There are more events than the limit let through." },             \
+	{ "message", STRING, "The answer as a sentence." },                                        \
+	QUERY_TIME, COMPLETE, LOST
+
+SHAPE(shape_connection_list, "ConnectionList", "Newest connections of every process.",
+	{ "connections", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "Newest first, by pid." },
+	LIST_MEMBERS);
+
+SHAPE(shape_packet_drop_list, "PacketDropList", "Newest packet drops of every process.",
+	{ "drops", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "Newest first, by pid." },
+	LIST_MEMBERS);
+
+SHAPE(shape_field, "Field", "A field of an event; also a filter of /api/events.",
+	{ "name", STRING, "" },
+	{ "type", STRING, "integer, boolean, enum, string, bytes, ip, mac, symbol, hex or list." },
+	{ "unit", STRING_OR_NULL, "" },
+	{ "description", STRING, "" },
+	{ "derived", BOOLEAN, "It shows another field in another way." },
+	{ "values", "\"type\":[\"array\",\"null\"],\"items\":{" STRING "}",
+	  "Names of its values on this kernel." },
+	{ "schema", "\"type\":\"object\"", "JSON Schema of its value." });
+
+SHAPE(shape_common_member, "CommonMember", "What every event has besides its fields.",
+	{ "name", STRING, "" },
+	{ "type", STRING, "" },
+	{ "description", STRING, "" });
+
+SHAPE(shape_stream, "Stream", "A stream of events.",
+	{ "name", STRING, "The events' type." },
+	{ "program", STRING_OR_NULL, "" },
+	{ "description", STRING, "" },
+	{ "active", BOOLEAN, "Its ring buffer is being read." },
+	{ "superseded", BOOLEAN,
+	  "A later version of the program gives its events another layout." },
+	{ "fields", ARRAY_OF(REF("Field")), "" });
+
+SHAPE(shape_schema, "Schema", "All streams.",
+	{ "common", ARRAY_OF(REF("CommonMember")), "" },
+	{ "streams", ARRAY_OF(REF("Stream")), "" },
+	QUERY_TIME);
+
+SHAPE(shape_endpoint, "Endpoint", "",
+	{ "method", STRING, "" },
+	{ "path", STRING, "" },
+	{ "description", STRING, "" });
+
+SHAPE(shape_service, "Service", "What this service is.",
+	{ "service", STRING, "" },
+	{ "version", STRING, "" },
+	{ "description", STRING, "" },
+	{ "endpoints", ARRAY_OF(REF("Endpoint")), "" },
+	QUERY_TIME);
+
+SHAPE(shape_failing_part, "FailingPart", "",
+	{ "part", STRING, "" },
+	{ "message", STRING, "" });
+
+SHAPE(shape_health, "Health", "How the service fares.",
+	{ "status", STRING ",\"enum\":[\"healthy\",\"unhealthy\"]", "" },
+	{ "service", STRING, "" },
+	{ "version", STRING, "" },
+	{ "running", BOOLEAN, "At least one program runs." },
+	{ "ready", BOOLEAN, "As /readiness says." },
+	{ "alive", BOOLEAN, "As /liveness says." },
+	{ "failing", ARRAY_OF(REF("FailingPart")), "What is wrong; empty when healthy." },
+	{ "time", TIME, "Now." },
+	{ "timestamp", COUNT, "Now, in seconds since the epoch." });
+
+static const struct shape_member shape_document_members[] = {
+	{ "openapi", STRING, "" },
+	{ "info", "\"type\":\"object\"", "" },
+	{ "paths", "\"type\":\"object\"", "" },
+	{ "components", "\"type\":\"object\"", "" },
+};
+const struct shape shape_document = {
+	.name = "Document",
+	.description = "An OpenAPI 3.1 document.",
+	.members = shape_document_members,
+	.member_count = ARRAY_SIZE(shape_document_members),
+	.open = true,
+};
+/* clang-format on */
+
+const struct shape *const shapes[] = {
+	&shape_error,
+	&shape_ledger,
+	&shape_program_stream,
+	&shape_program_parameter,
+	&shape_program,
+	&shape_program_list,
+	&shape_parameter_change,
+	&shape_event_query,
+	&shape_event_list,
+	&shape_listed_event,
+	&shape_connection_summary,
+	&shape_packet_drop_summary,
+	&shape_connection_list,
+	&shape_packet_drop_list,
+	&shape_field,
+	&shape_stream,
+	&shape_common_member,
+	&shape_schema,
+	&shape_endpoint,
+	&shape_service,
+	&shape_failing_part,
+	&shape_health,
+	&shape_document,
+	NULL,
+};
