@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "server.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/log.h"
+#include "export/print.h"
+#include "pipeline/control.h"
+#include "pipeline/pipeline.h"
+#include "schema/kernel.h"
+#include "store/store.h"
+
+/* Each thread of a process gets an arena of its own from glibc, 64 MiB of addresses and what it
+ * touched; few threads allocate here. */
+#define MALLOC_ARENAS 2
+#define LAST_DRAIN_MS 100
+
+/* The loader forwards the end as SIGTERM. A terminal's SIGINT and SIGHUP reach both processes;
+ * they are the loader's business. */
+static int open_stop_signal(void)
+{
+	sigset_t all, stop;
+	int fd;
+
+	sigemptyset(&all);
+	sigaddset(&all, SIGTERM);
+	sigaddset(&all, SIGINT);
+	sigaddset(&all, SIGHUP);
+	sigaddset(&all, SIGPIPE);
+	if (sigprocmask(SIG_BLOCK, &all, NULL) < 0)
+		return -errno;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Nobody reads the output any more, as with `--print | head`: the whole program ends, as such
+ * programs do. */
+static void output_closed(void *context)
+{
+	struct message message = { .type = MESSAGE_STOP };
+
+	message_set_text(message.text, "standard output was closed");
+	message_send(*(const int *)context, &message, -1);
+}
+
+static int failed(const char *what, int error)
+{
+	log_error("server: %s: %s", what, strerror(-error));
+	return EXIT_FAILURE;
+}
+
+int server_main(const struct server_start *start)
+{
+	const struct config *config = start->config;
+	const pid_t loader = getppid();
+	atomic_bool stopping = false;
+	int socket = start->socket;
+	char error[MESSAGE_TEXT_SIZE];
+	int result;
+
+	/* Declared in the order of dependence: what is freed first stands last. */
+	CLOSE int stop = open_stop_signal();
+	CLEANUP(symbols) struct symbols *symbols = symbols_new(start->kallsyms);
+	CLEANUP(store) struct store *store = store_new(config->memory);
+	CLEANUP(pipeline) struct pipeline *pipeline = NULL;
+	CLEANUP(control) struct control *control = NULL;
+	CLEANUP(print) struct print *print = NULL;
+	CLEANUP(api) struct api *api = NULL;
+
+	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+	if (stop < 0)
+		return failed("signals", stop);
+	if (!symbols || !store)
+		return failed("memory", -ENOMEM);
+	pipeline = pipeline_new(store, start->accounts, start->possible_cpus);
+	if (!pipeline)
+		return failed("pipeline", -ENOMEM);
+	control = control_new(socket, pipeline, start->kernel_btf);
+	if (!control)
+		return failed("control", -ENOMEM);
+	result = pipeline_start(pipeline);
+	if (result < 0)
+		return failed("reader thread", result);
+	if (config->print != PRINT_OFF) {
+		result = print_start(pipeline, symbols, config->print == PRINT_JSON, STDOUT_FILENO,
+				     output_closed, &socket, &print);
+		if (result < 0)
+			return failed("printing", result);
+	}
+	result = api_start(&(struct api_options){ .api_listener = start->api_listener,
+						  .metrics_listener = start->metrics_listener,
+						  .pipeline = pipeline,
+						  .control = control,
+						  .symbols = symbols,
+						  .version = EBPF_SERVER_VERSION,
+						  .stopping = &stopping,
+						  .program_stats = config->program_stats },
+			   &api, error, sizeof(error));
+	if (result < 0) {
+		log_error("server: %s", error);
+		return EXIT_FAILURE;
+	}
+
+	result = control_run(control, stop, NULL, NULL);
+	atomic_store(&stopping, true);
+	/* The programs are detached by now; what they said last is still printed. */
+	pipeline_sync(pipeline, LAST_DRAIN_MS);
+	/* Its end is told as SIGTERM too (loader/confine.h), and that may come first. */
+	if (result == -EPIPE || getppid() != loader)
+		log_error("server: the loader is gone; leaving");
+	return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
