@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What the system tests stand on: a real server, real triggers, real network namespaces."""

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""HTTP to the server, with nothing between the test and the bytes."""
+import contextlib
+import dataclasses
+import http.client
+import json
+import urllib.parse
+
+TIMEOUT = 20.0
+
+
+@dataclasses.dataclass
+class Response:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    def json(self):
+        """The body as JSON; a key that stands twice in an object is an error."""
+        return json.loads(self.body, object_pairs_hook=_unique_keys)
+
+
+@dataclasses.dataclass
+class ServerSentEvent:
+    id: str = ""
+    event: str = "message"
+    data: str = ""
+
+    def json(self):
+        return json.loads(self.data)
+
+
+def _unique_keys(pairs):
+    result = dict(pairs)
+    assert len(result) == len(pairs), f"an object names a key twice: {[key for key, _ in pairs]}"
+    return result
+
+
+def query_string(params):
+    """{"a": 1, "b": ["x", "y"], "c": True, "d": None} → "a=1&b=x&b=y&c=true"."""
+    pairs = []
+    for name, value in params.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if item is not None:
+                pairs.append((name, str(item).lower() if isinstance(item, bool) else item))
+    return urllib.parse.urlencode(pairs)
+
+
+class Client:
+    """client(path, **params) is the JSON of a GET that must succeed; the rest is for others."""
+
+    def __init__(self, host, port):
+        self.host, self.port = host, port
+
+    @property
+    def url(self):
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def __call__(self, path, **params):
+        response = self.request("GET", path, params=params)
+        assert response.status == 200, f"GET {path} {params}: {response.status} {response.text}"
+        return response.json()
+
+    def post(self, path, value):
+        """POST of a JSON value; the Response, whatever its status."""
+        return self.request("POST", path, body=json.dumps(value).encode(),
+                            headers={"Content-Type": "application/json"})
+
+    def request(self, method, path, params=None, body=None, headers=None):
+        """Any request; `path` goes out as it is, a query string is added for `params`."""
+        target = path + ("?" + query_string(params) if params else "")
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request(method, target, body=body, headers=headers or {})
+            response = connection.getresponse()
+            return Response(response.status, response.headers, response.read())
+
+    @contextlib.contextmanager
+    def stream(self, path, headers=None, **params):
+        """Server-sent events: a context whose value iterates over ServerSentEvent."""
+        target = path + ("?" + query_string(params) if params else "")
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        with contextlib.closing(connection):
+            connection.request("GET", target, headers=headers or {})
+            response = connection.getresponse()
+            assert response.status == 200, f"{target}: {response.status} {response.read()!r}"
+            assert response.headers.get_content_type() == "text/event-stream"
+            yield _server_sent_events(response)
+
+
+def _server_sent_events(response):
+    event, data = ServerSentEvent(), []
+    while line := response.readline():
+        line = line.decode().rstrip("\r\n")
+        if not line:
+            if data:
+                event.data = "\n".join(data)
+                yield event
+            event, data = ServerSentEvent(id=event.id), []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name == "id":
+            event.id = value
+        elif name == "event":
+            event.event = value
