@@ -115,6 +115,7 @@ static void ask_newest(struct race *race, size_t stream)
 		.streams = &part, .stream_count = 1, .until = UINT64_MAX, .limit = 50
 	};
 	const uint64_t published = atomic_load(&race->published[stream]);
+	struct store_figures figures;
 	struct query_result result;
 
 	if (query_run(race->store, &query, &result) < 0) {
@@ -122,6 +123,7 @@ static void ask_newest(struct race *race, size_t stream)
 		return;
 	}
 	check_order(race, &query, &result);
+	store_figures(race->store, stream, &figures);
 	/* Late events are less than ten places from where they belong. */
 	for (uint64_t index = published < 40 ? 0 : published - 40; index < published; index++) {
 		bool found = result.count == 50 &&
@@ -129,7 +131,8 @@ static void ask_newest(struct race *race, size_t stream)
 
 		for (size_t i = 0; i < result.count && !found; i++)
 			found = result.events[i].index == index;
-		expect(race, found);
+		/* While this thread slept, the writer may have gone round the whole memory. */
+		expect(race, found || figures.expired_until >= time_of(stream, index));
 	}
 	query_result_fini(&result);
 }
