@@ -90,7 +90,8 @@ test-race: ## Test: the threaded C parts under TSan
 $(eval $(call unit_part,race,$(call chosen,$(RACE_TESTS))))
 
 # Memory is measured on the release build: a sanitiser's is not the server's.
-test-kernel: $(SYSTEM_NEEDS) $(if $(EBPF_SERVER_BINARY),,$(BIN)/ebpf-server) ## Test: real programs, real triggers (needs root)
+test-kernel: $(if $(EBPF_SERVER_BINARY),,$(BIN)/ebpf-server)
+test-kernel: $(SYSTEM_NEEDS) ## Test: real programs, real triggers (needs root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,kernel,tests/kernel $(sort $(dir $(wildcard programs/*/test_*.py))))
 

@@ -9,7 +9,7 @@ from . import tools
 
 class Storm:
     def __init__(self, **options):
-        self.process = subprocess.Popen([tools.tool("storm"), *tools._arguments(options)],
+        self.process = subprocess.Popen([tools.tool("storm"), *tools.arguments_of(options)],
                                         stdout=subprocess.PIPE)
 
     @property

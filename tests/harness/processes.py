@@ -44,6 +44,12 @@ def child_of(server):
     return pids[0]
 
 
+def wait_for_restart(server, dead, deadline=10.0):
+    """Returns when another child than `dead` answers that it is ready."""
+    wait_for(lambda: set(children(server.pid)) - {dead}, "another server", deadline)
+    wait_for(server.answers_ready, "/readiness", deadline)
+
+
 def descriptors(pid, kind):
     """The numbers, sorted, of the eBPF objects of one kind that a process holds open."""
     numbers = set()

@@ -65,7 +65,8 @@ class Server:
         lines = [line for line in self.log if b" debug libbpf: " not in line]
         return b"\n".join(lines).decode(errors="backslashreplace")
 
-    def _address(self, what):
+    def address(self, what):
+        """The URL of b"API" or b"metrics" that the log tells, or None as long as it does not."""
         for line in list(self.log):
             match = ADDRESS.search(line)
             if match and match[1] == what:
@@ -75,16 +76,17 @@ class Server:
 
     def wait_until_ready(self, deadline=START_DEADLINE):
         """Returns self once every program was tried (/readiness answers 200)."""
-        address = wait_for(lambda: self._address(b"API"), "the log line with the API's address",
+        address = wait_for(lambda: self.address(b"API"), "the log line with the API's address",
                            deadline)
         self.api = Client(address.hostname, address.port)
-        wait_for(self._answers_ready, "/readiness", deadline)
-        metrics = self._address(b"metrics")
+        wait_for(self.answers_ready, "/readiness", deadline)
+        metrics = self.address(b"metrics")
         if metrics is not None:
             self.metrics = Client(metrics.hostname, metrics.port)
         return self
 
-    def _answers_ready(self):
+    def answers_ready(self):
+        """Whether /readiness says yes now; fails when the loader has ended."""
         assert self.process.poll() is None, f"the server ended:\n{self.log_text()}"
         try:
             return self.api.request("GET", "/readiness").status == 200

@@ -44,7 +44,7 @@ def tool(name):
     return str(path)
 
 
-def _arguments(options):
+def arguments_of(options):
     """{"count": 3, "bad_pointer": True} → ["--count", "3", "--bad-pointer"]."""
     arguments = []
     for name, value in options.items():
@@ -60,7 +60,7 @@ class Trigger:
     """A running `trigger`. With wait=True its pid is known before the calls: go() begins them."""
 
     def __init__(self, kind, address, namespace=None, **options):
-        command = [tool("trigger"), *_arguments(options), kind, address]
+        command = [tool("trigger"), *arguments_of(options), kind, address]
         if namespace is not None:
             command = namespace.command(*command)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -112,7 +112,7 @@ def trigger(kind, address, namespace=None, **options):
 
 def storm(namespace=None, **options):
     """Runs `storm` to its end: {"pid", "made", "failed", "nanoseconds", "threads"}."""
-    command = [tool("storm"), *_arguments(options)]
+    command = [tool("storm"), *arguments_of(options)]
     if namespace is not None:
         command = namespace.command(*command)
     out = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT).stdout
