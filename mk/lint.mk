@@ -8,7 +8,7 @@ PYTHON_FILES := $(sort $(wildcard scripts/*.py) \
 
 CLANG_OBJECTS := $(filter-out %/registry.o,$(clang_OBJECTS)) \
 	$(patsubst %.c,$(OUT)/clang/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) \
-	$(sort $(wildcard tests/tools/*.c)))
+	$(sort $(wildcard tests/tools/*.c)) $(GUARD_SOURCES))
 
 LINT_CHECKS := format layers files shell python gcc clang bpf
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Counts of instructions that must not grow unnoticed."""
