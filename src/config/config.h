@@ -44,6 +44,7 @@ struct config {
 	/* Where each entry was given, for messages: "--enable", "/etc/x.conf line 12". */
 	char **program_origins, **enable_origins, **disable_origins;
 	char *program_dir;
+	bool program_dir_given; /* asked for, not the default */
 	char **interfaces;
 	size_t interface_count;
 	struct config_setting *settings;
@@ -52,6 +53,7 @@ struct config {
 	enum log_level log_level;
 	size_t memory;	     /* bytes of the hot store */
 	uint32_t ring_bytes; /* of each ring buffer, a power of two; 0: as the program asks */
+	uint32_t max_series; /* of one metric */
 	bool insecure;
 	bool program_stats; /* switch the kernel's run accounting on */
 	bool check_config;
@@ -72,6 +74,9 @@ int config_reload(int argc, char **argv, struct config **ret_config, char *error
 void config_free(struct config *config);
 DEFINE_CLEANUP(config, config_free)
 
+/* Letters, digits, '_' and '-', short enough for the loader's messages, and no word that the
+ * configuration needs for itself ("server", "none"). */
+bool config_program_name_is_valid(const char *name);
 /* True when the program of this name shall run, given whether it does so by default. */
 bool config_wants_program(const struct config *config, const char *name, bool by_default);
 

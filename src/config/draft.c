@@ -62,12 +62,18 @@ void draft_set_origin(struct draft *draft, const char *format, ...)
 	va_end(arguments);
 }
 
-int program_name_check(struct draft *draft, const char *name)
+bool config_program_name_is_valid(const char *name)
 {
 	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				     "0123456789_-");
 
-	if (!length || name[length] || length > PROGRAM_NAME_MAX)
+	return length && !name[length] && length <= PROGRAM_NAME_MAX && strcmp(name, "server") &&
+	       strcmp(name, "none");
+}
+
+int program_name_check(struct draft *draft, const char *name)
+{
+	if (!config_program_name_is_valid(name))
 		return draft_fail(draft, "'%s' cannot be the name of a program", name);
 	return 0;
 }

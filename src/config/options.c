@@ -15,6 +15,7 @@
 /* A ring is a power of two and whole pages, and pages may have 64 KiB. */
 #define RING_MINIMUM (64ULL << 10)
 #define RING_MAXIMUM (1ULL << 30)
+#define MAX_SERIES_MAXIMUM 1000000u
 
 #ifdef DEBUG /* make build-dev */
 #define DEFAULT_LOG_LEVEL "debug"
@@ -68,6 +69,7 @@ static int set_config_file(struct draft *draft, const char *value)
 
 static int set_program_dir(struct draft *draft, const char *value)
 {
+	draft->config->program_dir_given = draft->level > LEVEL_DEFAULT;
 	return set_text(draft, &draft->config->program_dir, value);
 }
 
@@ -175,6 +177,17 @@ static int set_ring_size(struct draft *draft, const char *value)
 	return 0;
 }
 
+static int set_max_series(struct draft *draft, const char *value)
+{
+	uint64_t series;
+
+	if (text_parse_u64(value, 1, MAX_SERIES_MAXIMUM, &series))
+		return draft_fail(draft, "'%s' is not a number from 1 to %u", value,
+				  MAX_SERIES_MAXIMUM);
+	draft->config->max_series = (uint32_t)series;
+	return 0;
+}
+
 static int set_switch(struct draft *draft, bool *flag, const char *value)
 {
 	if (text_parse_bool(value, flag))
@@ -203,7 +216,7 @@ static const struct config_option listening_options[] = {
 		.name = "addr", .argument = "HOST:PORT", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_api_address,
 		.default_value = "127.0.0.1:8080",
-		.help = "Where the API, the dashboard and the health checks are served. HOST is an "
+		.help = "Where the API and the health checks are served. HOST is an "
 			"IPv4 address, an IPv6 address in brackets, or localhost; :PORT alone "
 			"means all interfaces; port 0 takes a free one.",
 	},
@@ -213,6 +226,13 @@ static const struct config_option listening_options[] = {
 		.default_value = "127.0.0.1:9090",
 		.help = "Where Prometheus finds /metrics, which the API address serves too; off "
 			"for no second address.",
+	},
+	{
+		.name = "max-series", .argument = "COUNT", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_max_series,
+		.default_value = "1000",
+		.help = "Series of one metric at most; the largest are shown, and the rest "
+			"together as one more, other.",
 	},
 	{
 		.name = "insecure", .value = VALUE_SWITCH,
@@ -244,13 +264,14 @@ static const struct config_option program_options[] = {
 		.name = "program-dir", .argument = "DIR", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_program_dir,
 		.default_value = "/etc/ebpf-server/programs",
-		.help = "Where compiled programs (NAME.bpf.o, owned by root) are taken from and "
-			"watched.",
+		.help = "Where compiled programs (NAME.bpf.o) are taken from, at start and on "
+			"SIGHUP. Directory and files must be root's, and writable by nobody else.",
 	},
 	{
 		.name = "interface", .argument = "LIST", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_interfaces,
-		.help = "Network interfaces for the programs that attach to them.",
+		.help = "Network interfaces for the programs that attach to them; this version "
+			"runs none that do, and says so at start.",
 	},
 	{
 		.name = "set", .argument = "PROGRAM.PARAMETER=VALUE", .value = VALUE_REQUIRED,

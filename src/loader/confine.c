@@ -42,8 +42,7 @@ struct identity {
 
 static int fail(char *error, size_t error_size, int number, const char *what, const char *advice)
 {
-	message_format(error, error_size, "cannot confine the server: %s: %s%s", what,
-		       strerror(number), advice);
+	message_format(error, error_size, "%s: %s%s", what, strerror(number), advice);
 	return -number;
 }
 

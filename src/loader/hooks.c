@@ -21,6 +21,7 @@ struct hook_function {
 	char section[MESSAGE_HOOK_SIZE];
 	size_t group; /* or NO_GROUP */
 	unsigned int rank;
+	bool on_interface;
 };
 
 struct hook_group {
@@ -68,6 +69,19 @@ static void set_section(struct hook_function *function, const char *section)
 		message_set_text(function->section, "%s", section);
 }
 
+/* "tcx/": libbpf before 1.3 does not know it. */
+static bool attaches_to_interface(const struct bpf_program *program)
+{
+	switch (bpf_program__type(program)) {
+	case BPF_PROG_TYPE_XDP:
+	case BPF_PROG_TYPE_SCHED_CLS:
+	case BPF_PROG_TYPE_SCHED_ACT:
+		return true;
+	default:
+		return !strncmp(bpf_program__section_name(program), "tcx/", 4);
+	}
+}
+
 static int read_functions(struct hooks *hooks, const struct bpf_object *bpf)
 {
 	struct bpf_program *program = NULL;
@@ -85,6 +99,7 @@ static int read_functions(struct hooks *hooks, const struct bpf_object *bpf)
 		message_set_text(function->name, "%s", bpf_program__name(program));
 		set_section(function, bpf_program__section_name(program));
 		function->group = NO_GROUP;
+		function->on_interface = attaches_to_interface(program);
 	}
 	return 0;
 }
@@ -246,6 +261,11 @@ static const struct {
 static bool is_hopeless(struct kernel_features *kernel, const struct hook_function *function,
 			char *why, size_t size)
 {
+	if (function->on_interface) {
+		message_format(why, size,
+			       "attaches to network interfaces, which this version does not do");
+		return true;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(prechecks); i++) {
 		size_t length = strlen(prechecks[i].prefix);
 

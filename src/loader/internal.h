@@ -15,13 +15,21 @@
 
 struct object;
 
+/* Its number, for as long as the loader lives, is its place in the table. */
 struct program {
 	char name[MESSAGE_NAME_SIZE];
 	const uint8_t *bytes;
 	size_t size;
+	/* Of one from the program directory: the file's name there, and the bytes, which are then
+	 * the program's own. NULL for built-in ones. */
+	char *file;
+	uint8_t *file_bytes;
+	bool gone;    /* its file; it keeps its number, and comes back with its file */
+	bool fresh;   /* just read: the server does not know it yet */
+	bool changed; /* fresh in the place of another object, under the same name */
 	struct program_schema *schema; /* NULL: the object is faulty, `fault` says how */
 	char fault[MESSAGE_TEXT_SIZE];
-	int object_fd; /* the bytes as a sealed memfd */
+	int object_fd; /* the bytes as a sealed memfd; -1 when there is no schema */
 	bool enabled;
 	enum program_status status;
 	char error[MESSAGE_TEXT_SIZE];
@@ -50,8 +58,9 @@ struct loader {
 	char **argv;
 	server_main_fn server_main;
 	struct kernel_features kernel;
-	struct program *programs;
+	struct program *programs; /* MESSAGE_MAX_PROGRAMS of them */
 	size_t program_count;
+	const char *program_dir;	 /* as at start: later it changes no more */
 	struct stream_account *accounts; /* shared with the server, who may write anything there */
 	struct stream_account *books; /* names and past_* of the same, as the loader knows them */
 	struct listeners listeners;
@@ -75,6 +84,13 @@ void listeners_close(struct listeners *listeners);
 int programs_open(struct loader *loader);
 /* Unloads and frees. */
 void programs_close(struct loader *loader);
+/* Reads the schema of program->bytes under program->name, and makes what the server gets of it. A
+ * fault of the object is the program's state; only what ends the loader is returned. */
+int program_read(struct program *program);
+/* Gives each of a schema's streams an account, where it has none. */
+void program_open_accounts(struct loader *loader, const struct program_schema *schema);
+/* Unloads, and frees all that an object brought. */
+void program_fini(struct program *program);
 /* Whether every name and value in a configuration is known and good. 0, or -EINVAL with a line. */
 int programs_check(const struct loader *loader, const struct config *config, char *error,
 		   size_t error_size);
@@ -85,7 +101,22 @@ void program_values(const struct program *program, const struct config *config,
 /* Room for program_values(), zeroed; NULL: no memory. Freed by the caller. */
 void *program_values_new(const struct program *program);
 
+/* ---- program_dir.c ---- */
+
+/* Brings the table in line with the program directory: what is new or changed is read (`fresh`) and
+ * still to be introduced, what is gone is withdrawn. `at_start`: a directory that was asked for has
+ * to be there. 0, or -errno after one line in the log. */
+int program_dir_read(struct loader *loader, bool at_start);
+
 /* ---- running.c: one program's life; each change is told to the server and logged ---- */
+
+/* Tells the server of a program for the first time, and starts it when it is wanted. Once the
+ * configuration in force is put into its values. */
+void program_introduce(struct loader *loader, struct program *program, bool wanted);
+/* Its file is gone: unloads it and says so. */
+void program_withdraw(struct loader *loader, struct program *program);
+/* Detaches and closes; its counts are kept. Nothing to do when it is not loaded. */
+void program_unload(struct loader *loader, struct program *program);
 
 /* Loads and attaches; nothing to do when it runs. 0, or -errno with the reason in
  * program->error. */

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 
+#include "base/buffer.h"
 #include "base/log.h"
 #include "loader/internal.h"
 #include "loader/object.h"
@@ -118,20 +119,31 @@ static int begin(struct loader *loader)
 	return server_begin(loader);
 }
 
+/* What would attach to them is refused (hooks.c). */
+static void warn_about_interfaces(const struct config *config)
+{
+	BUFFER names = BUFFER_INIT;
+	FREE char *text = NULL;
+
+	for (size_t i = 0; i < config->interface_count; i++)
+		buffer_printf(&names, "%s%s", i ? "," : "", config->interfaces[i]);
+	if (!config->interface_count)
+		return;
+	text = buffer_take_string(&names);
+	log_warn("--interface %s: no running program attaches to network interfaces",
+		 text ? text : "…");
+}
+
 static void start_programs(struct loader *loader)
 {
 	loader_apply_statistics(loader);
 	for (size_t i = 0; i < loader->program_count; i++) {
 		struct program *program = &loader->programs[i];
-		bool wanted = program_is_wanted(program, loader->config);
 
-		program->enabled = wanted;
-		program->status = wanted ? PROGRAM_LOADING : PROGRAM_DISABLED;
-		announce_new(loader, program);
-		if (wanted)
-			program_start(loader, program);
+		program_introduce(loader, program, program_is_wanted(program, loader->config));
 	}
 	announce_ready(loader);
+	warn_about_interfaces(loader->config);
 	kernel_features_trim(&loader->kernel);
 	malloc_trim(0); /* libbpf read the kernel's BTF for each program: some 10 MiB */
 }
@@ -195,9 +207,21 @@ static void end(struct loader *loader)
 	server_end(loader);
 }
 
+/* What would be told when they are introduced. */
+static void warn_about_files(const struct loader *loader)
+{
+	for (size_t i = 0; i < loader->program_count; i++) {
+		const struct program *program = &loader->programs[i];
+
+		if (program->file && !program->schema)
+			log_warn("%s: %s", program->name, program->fault);
+	}
+}
+
 int loader_run(const struct config *config, int argc, char **argv, server_main_fn server_main)
 {
 	LOADER loader = { .config = config,
+			  .program_dir = config->program_dir,
 			  .argc = argc,
 			  .argv = argv,
 			  .server_main = server_main,
@@ -209,13 +233,14 @@ int loader_run(const struct config *config, int argc, char **argv, server_main_f
 	char error[MESSAGE_TEXT_SIZE];
 
 	kernel_features_init(&loader.kernel);
-	if (open_tables(&loader) < 0)
+	if (open_tables(&loader) < 0 || program_dir_read(&loader, true) < 0)
 		return EXIT_FAILURE;
 	if (programs_check(&loader, config, error, sizeof(error)) < 0) {
 		fprintf(stderr, "ebpf-server: %s\n", error);
 		return EXIT_USAGE;
 	}
 	if (config->check_config) {
+		warn_about_files(&loader);
 		puts("configuration is valid");
 		return EXIT_SUCCESS;
 	}

@@ -4,10 +4,11 @@
  * socketpair, at most one descriptor with each (SCM_RIGHTS). The loader trusts nothing in them:
  * every field is checked, text is bounded and NUL-terminated by the receiver.
  *
- * To each server, in this order: for every program MESSAGE_PROGRAM, MESSAGE_OBJECT (once),
+ * To each server, in this order: for every program MESSAGE_PROGRAM, MESSAGE_OBJECT, and
  * MESSAGE_PARAMETERs; for one that runs also its MESSAGE_MAPs and again MESSAGE_PROGRAM. Then
  * MESSAGE_READY. Later changes come as they happen; answers to a request come after the messages
- * that tell its effects.
+ * that tell its effects. A program that comes later, or whose file is another one now, is told of
+ * in the same way, MESSAGE_READY included.
  */
 #ifndef LOADER_MESSAGE_H
 #define LOADER_MESSAGE_H
@@ -28,13 +29,13 @@ enum message_type {
 	 * changes */
 	MESSAGE_PROGRAM = 1,
 	/* program; fd: the object file, a sealed memfd. Its offset is shared: map it or
-	 * pread(2) it. */
+	 * pread(2) it. Its parameters' defaults are in force until MESSAGE_PARAMETER. */
 	MESSAGE_OBJECT,
 	/* program, name of the map; fd: ring buffers writable (the consumer's position), all others
 	 * read-only */
 	MESSAGE_MAP,
-	/* program, name, value, value_size: the value in force. Before a first one of a name,
-	 * and to a new server, the object's default is. */
+	/* program, name, value, value_size: the value in force. Before a first one of a name
+	 * after MESSAGE_OBJECT, the object's default is. */
 	MESSAGE_PARAMETER,
 	/* program: detached and closed; its maps are gone after this */
 	MESSAGE_UNLOADED,

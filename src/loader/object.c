@@ -71,13 +71,28 @@ static int open_bytes(const struct object *object, struct bpf_object **ret_bpf, 
 	bpf = bpf_object__open_mem(object->bytes, object->size, &options);
 	if (!bpf) {
 		int number = errno;
+		char words[MESSAGE_TEXT_SIZE] = "";
 
+		/* It has numbers of its own. */
+		libbpf_strerror(number, words, sizeof(words));
 		message_format(error, error_size, "not a usable eBPF object: %s",
-			       *libbpf_log_complaint() ? libbpf_log_complaint() : strerror(number));
+			       *libbpf_log_complaint() ? libbpf_log_complaint() : words);
 		return -number;
 	}
 	*ret_bpf = bpf;
 	return 0;
+}
+
+int object_try(const char *name, const void *bytes, size_t size, char *error, size_t error_size)
+{
+	struct object object = { .bytes = bytes, .size = size };
+	CLOSE_BPF struct bpf_object *bpf = NULL;
+	CLEANUP(hooks) struct hooks *hooks = NULL;
+	int r;
+
+	message_set_text(object.name, "%s", name);
+	r = open_bytes(&object, &bpf, error, error_size);
+	return r < 0 ? r : hooks_new(bpf, &hooks, error, error_size);
 }
 
 /* Maps of an object that this one shares or replaces; .rodata and its like are each object's

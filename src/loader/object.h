@@ -39,6 +39,9 @@ struct object_options {
 	const struct object *replaces;
 };
 
+/* Opens an object and forgets it; asks nothing of the kernel. 0, or -errno with one line in
+ * `error`. */
+int object_try(const char *name, const void *bytes, size_t size, char *error, size_t error_size);
 /* Opens and loads; nothing runs yet. `bytes` must outlive the object, the options need not. Returns
  * 0, or -errno with one line in `error` that says what failed and what to do. Nothing stays in the
  * kernel on failure. */

@@ -41,15 +41,10 @@ static int make_object_file(const char *name, const uint8_t *bytes, size_t size)
 	return TAKE_FD(fd);
 }
 
-/* A fault of the object is the program's state; only what ends the loader is returned. */
-static int open_program(const struct embedded_object *embedded, struct program *program)
+int program_read(struct program *program)
 {
 	int r;
 
-	message_set_text(program->name, "%s", embedded->name);
-	program->bytes = embedded->bytes;
-	program->size = embedded->size;
-	program->object_fd = -1;
 	libbpf_log_begin();
 	r = program_schema_read(program->name, program->bytes, program->size, NULL,
 				&program->schema, program->fault, sizeof(program->fault));
@@ -66,15 +61,17 @@ static int open_program(const struct embedded_object *embedded, struct program *
 	return program->object_fd < 0 ? program->object_fd : 0;
 }
 
-static void open_accounts(struct loader *loader, const struct program_schema *schema)
+void program_open_accounts(struct loader *loader, const struct program_schema *schema)
 {
 	for (size_t i = 0; i < schema->stream_count; i++) {
+		const char *stream = schema->streams[i].name;
 		size_t place = 0;
 
-		while (place < STREAM_ACCOUNTS && loader->books[place].name[0])
+		while (place < STREAM_ACCOUNTS && loader->books[place].name[0] &&
+		       strcmp(loader->books[place].name, stream) != 0)
 			place++;
 		if (place < STREAM_ACCOUNTS)
-			message_set_text(loader->books[place].name, "%s", schema->streams[i].name);
+			message_set_text(loader->books[place].name, "%s", stream);
 	}
 }
 
@@ -86,7 +83,7 @@ int programs_open(struct loader *loader)
 		log_warn("only %d of %zu programs can be managed", MESSAGE_MAX_PROGRAMS, count);
 		count = MESSAGE_MAX_PROGRAMS;
 	}
-	loader->programs = calloc(count + 1, sizeof(*loader->programs));
+	loader->programs = calloc(MESSAGE_MAX_PROGRAMS, sizeof(*loader->programs));
 	if (!loader->programs)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
@@ -94,26 +91,37 @@ int programs_open(struct loader *loader)
 		int r;
 
 		loader->program_count = i + 1;
-		r = open_program(&embedded_objects[i], program);
+		message_set_text(program->name, "%s", embedded_objects[i].name);
+		program->bytes = embedded_objects[i].bytes;
+		program->size = embedded_objects[i].size;
+		program->object_fd = -1;
+		program->fresh = true;
+		r = program_read(program);
 		if (r < 0)
 			return r;
 		if (program->schema)
-			open_accounts(loader, program->schema);
+			program_open_accounts(loader, program->schema);
 	}
 	return 0;
 }
 
+void program_fini(struct program *program)
+{
+	object_unload(TAKE(program->object));
+	program_schema_free(TAKE(program->schema));
+	free(TAKE(program->values));
+	free(TAKE(program->file));
+	free(TAKE(program->file_bytes));
+	program->bytes = NULL;
+	program->size = 0;
+	if (program->object_fd >= 0)
+		close(TAKE_FD(program->object_fd));
+}
+
 void programs_close(struct loader *loader)
 {
-	for (size_t i = 0; i < loader->program_count; i++) {
-		struct program *program = &loader->programs[i];
-
-		object_unload(program->object);
-		program_schema_free(program->schema);
-		free(program->values);
-		if (program->object_fd >= 0)
-			close(program->object_fd);
-	}
+	for (size_t i = 0; i < loader->program_count; i++)
+		program_fini(&loader->programs[i]);
 	free(TAKE(loader->programs));
 	loader->program_count = 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 		{ "addr", same_text(old->api.text, new->api.text) },
 		{ "metrics-addr", same_text(old->metrics.text, new->metrics.text) },
 		{ "memory", old->memory == new->memory },
+		{ "max-series", old->max_series == new->max_series },
 		{ "ring", old->ring_bytes == new->ring_bytes },
 		{ "print", old->print == new->print },
 		{ "program-dir", same_text(old->program_dir, new->program_dir) },
@@ -106,23 +108,61 @@ static void apply_values(struct loader *loader, struct program *program, const s
 		log_warn("%s: its parameters stay as they were: %s", program->name, error);
 }
 
+/* One whose file is new or another one. Its parameters are the configured ones; what was switched
+ * on or off through the API stays so. */
+static void introduce(struct loader *loader, struct program *program, const struct config *old,
+		      const struct config *new)
+{
+	bool wanted = program_is_wanted(program, new);
+
+	if (program->schema)
+		program_values(program, new, program->values);
+	if (program->changed && wanted == program_is_wanted(program, old))
+		wanted = program->enabled;
+	program_introduce(loader, program, wanted);
+}
+
+static void apply_config(struct loader *loader, struct program *program, const struct config *old,
+			 const struct config *new)
+{
+	bool wanted = program_is_wanted(program, new);
+
+	if (program->schema)
+		apply_values(loader, program, old, new);
+	if (wanted == program_is_wanted(program, old))
+		return;
+	if (wanted)
+		program_start(loader, program);
+	else
+		program_stop(loader, program);
+}
+
 static void apply_programs(struct loader *loader, const struct config *old,
 			   const struct config *new)
 {
+	bool introduced = false;
+
 	for (size_t i = 0; i < loader->program_count; i++) {
 		struct program *program = &loader->programs[i];
-		bool wanted = program_is_wanted(program, new);
 
-		if (program->schema)
-			apply_values(loader, program, old, new);
-		if (wanted == program_is_wanted(program, old))
-			continue;
-		if (wanted)
-			program_start(loader, program);
-		else
-			program_stop(loader, program);
+		if (program->fresh) {
+			introduce(loader, program, old, new);
+			introduced = true;
+		} else if (!program->gone) {
+			apply_config(loader, program, old, new);
+		}
 	}
+	if (introduced)
+		announce_ready(loader);
 	kernel_features_trim(&loader->kernel);
+	malloc_trim(0);
+}
+
+/* The configuration that stays, and the programs that came anyway. */
+static void keep_config(struct loader *loader, const char *why)
+{
+	log_error("configuration: it stays as it was: %s", why);
+	apply_programs(loader, loader->config, loader->config);
 }
 
 void loader_reload(struct loader *loader)
@@ -131,12 +171,15 @@ void loader_reload(struct loader *loader)
 	CLEANUP(config) struct config *old_owned = NULL;
 	const struct config *old = loader->config;
 	char error[MESSAGE_TEXT_SIZE] = "";
-	int r = config_reload(loader->argc, loader->argv, &new, error, sizeof(error));
+	int r;
 
+	/* First: the configuration may name what is new. */
+	program_dir_read(loader, false);
+	r = config_reload(loader->argc, loader->argv, &new, error, sizeof(error));
 	if (!r)
 		r = programs_check(loader, new, error, sizeof(error));
 	if (r < 0) {
-		log_error("configuration: it stays as it was: %s", error);
+		keep_config(loader, error);
 		return;
 	}
 	warn_about_fixed(old, new);

@@ -85,8 +85,10 @@ static void keep_ledgers(struct loader *loader, const struct program *program)
 	}
 }
 
-static void unload(struct loader *loader, struct program *program)
+void program_unload(struct loader *loader, struct program *program)
 {
+	if (!program->object)
+		return;
 	object_detach(program->object);
 	program->attached = false;
 	keep_ledgers(loader, program);
@@ -111,6 +113,12 @@ static int fail(struct loader *loader, struct program *program, int error)
 	return error;
 }
 
+static int refuse(struct loader *loader, struct program *program)
+{
+	message_set_text(program->error, "%s", program->fault);
+	return fail(loader, program, -EINVAL);
+}
+
 int program_start(struct loader *loader, struct program *program)
 {
 	const char *reason;
@@ -119,10 +127,8 @@ int program_start(struct loader *loader, struct program *program)
 	program->enabled = true;
 	if (program->object)
 		return 0;
-	if (!program->schema) {
-		message_set_text(program->error, "%s", program->fault);
-		return fail(loader, program, -EINVAL);
-	}
+	if (!program->schema)
+		return refuse(loader, program);
 	if (program->status != PROGRAM_LOADING)
 		set_status(loader, program, PROGRAM_LOADING);
 	r = load(loader, program, NULL, &program->object, program->error, sizeof(program->error));
@@ -132,7 +138,7 @@ int program_start(struct loader *loader, struct program *program)
 	announce_maps(loader, program);
 	r = object_attach(program->object, program->error, sizeof(program->error));
 	if (r < 0) {
-		unload(loader, program);
+		program_unload(loader, program);
 		return fail(loader, program, r);
 	}
 	program->attached = true;
@@ -148,11 +154,35 @@ void program_stop(struct loader *loader, struct program *program)
 	bool was_enabled = program->enabled;
 
 	program->enabled = false;
-	if (program->object)
-		unload(loader, program);
+	program_unload(loader, program);
 	set_status(loader, program, PROGRAM_DISABLED);
 	if (was_enabled)
 		log_info("%s: switched off", program->name);
+}
+
+/* ---- come and gone ---- */
+
+void program_introduce(struct loader *loader, struct program *program, bool wanted)
+{
+	program->fresh = program->changed = false;
+	program->enabled = wanted;
+	program->status = wanted ? PROGRAM_LOADING : PROGRAM_DISABLED;
+	announce_new(loader, program);
+	if (wanted)
+		program_start(loader, program);
+	else if (program->file && !program->schema)
+		refuse(loader, program); /* asked for or not: somebody put it there */
+}
+
+void program_withdraw(struct loader *loader, struct program *program)
+{
+	program_unload(loader, program);
+	program->enabled = false;
+	program->status = PROGRAM_DISABLED;
+	message_set_text(program->error, "its file is gone: %s", program->file);
+	message_set_text(program->fault, "%s", program->error);
+	announce_program(loader, program);
+	log_info("%s: %s", program->name, program->error);
 }
 
 /* ---- other parameters ---- */

@@ -54,14 +54,14 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 	};
 	const int kept[] = { start.socket,   start.api_listener, start.metrics_listener,
 			     start.kallsyms, start.kernel_btf,	 start.statm };
-	char error[MESSAGE_TEXT_SIZE] = "cannot confine the server: its descriptors";
+	char error[MESSAGE_TEXT_SIZE] = "its descriptors";
 	int status;
 
 	prctl(PR_SET_NAME, (unsigned long)SERVER_PROCESS_NAME, 0UL, 0UL, 0UL);
 	read_what_will_be_hidden();
 	if (confine_descriptors(kept, ARRAY_SIZE(kept)) < 0 ||
 	    confine(parent, error, sizeof(error)) < 0) {
-		log_error("%s", error);
+		log_error("cannot confine the server: %s", error);
 		_exit(EXIT_UNCONFINED);
 	}
 	status = loader->server_main(&start);
@@ -72,18 +72,36 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 
 /* ---- starting ---- */
 
+/* A stream that came while a server ran has its account where that server put it. */
+static const struct stream_account *find_account(const struct stream_account *accounts,
+						 const char *name)
+{
+	for (size_t i = 0; i < STREAM_ACCOUNTS; i++) {
+		if (!strncmp(accounts[i].name, name, sizeof(accounts[i].name)))
+			return &accounts[i];
+	}
+	return NULL;
+}
+
 /* No server runs, so nobody else writes. What the one before wrote beside its own counts goes. */
 static void settle_accounts(const struct loader *loader)
 {
+	struct stream_account before[STREAM_ACCOUNTS];
+
+	memcpy(before, loader->accounts, sizeof(before));
 	for (size_t i = 0; i < STREAM_ACCOUNTS; i++) {
 		struct stream_account *account = &loader->accounts[i];
-		struct stream_account settled = loader->books[i];
+		const struct stream_account *earlier = NULL;
 
-		settled.stored = account->stored;
-		settled.malformed = account->malformed;
+		*account = loader->books[i];
+		if (account->name[0])
+			earlier = find_account(before, account->name);
+		if (!earlier)
+			continue;
+		account->stored = earlier->stored;
+		account->malformed = earlier->malformed;
 		/* The store began empty with each server. */
-		settled.forgotten = account->stored;
-		*account = settled;
+		account->forgotten = earlier->stored;
 	}
 }
 
