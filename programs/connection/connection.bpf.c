@@ -13,6 +13,7 @@ PROGRAM("Connection attempts: every connect(2) with its destination, result and 
 
 #define ATTEMPTS 16384	  /* threads that can be inside connect(2) at a time */
 #define ADDRESS_LIMIT 128 /* struct sockaddr_storage; longer ones the kernel refuses unread */
+#define EFAULT 14	  /* include/uapi/asm-generic/errno-base.h */
 #define PATH_SIZE 108	  /* sun_path of struct sockaddr_un */
 
 struct connection_event {
@@ -193,8 +194,12 @@ int connection_exit(struct syscall_exit *context)
 	bpf_map_delete_elem(&connection_attempts, &thread);
 	if (!attempt.address_read)
 		read_address(&attempt);
+	/* Of an address that ends where memory does, the kernel took nothing. */
+	if (result == -EFAULT)
+		attempt.address_read = 0;
 
-	if (attempt.address_read && attempt.family == AF_UNIX) {
+	if (attempt.address_read && attempt.family == AF_UNIX &&
+	    attempt.address_length > offsetof(struct address, port)) {
 		event = stream_reserve(connection, sizeof(*event));
 		if (!event)
 			return 0;

@@ -59,6 +59,11 @@ enum {
 	BPF_RB_AVAIL_DATA = 0,
 };
 
+/* include/net/tcp_states.h */
+enum {
+	TCP_SYN_SENT = 2,
+};
+
 /* enum bpf_func_id, to ask whether the running kernel has a helper. */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
@@ -103,8 +108,19 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live; /* threads of the process that have not begun to exit */
+};
+
 struct task_struct {
+	struct task_struct *group_leader;
+	struct signal_struct *signal;
 	struct files_struct *files;
+	char comm[16];
 };
 
 struct ns_common {
@@ -119,9 +135,16 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+struct net_device;
+
+struct netdev_queue {
+	struct net_device *dev;
+};
+
 struct net_device {
 	char name[16];
 	possible_net_t nd_net;
+	struct netdev_queue *_tx;
 };
 
 struct dst_entry {
@@ -150,6 +173,7 @@ struct sk_buff {
 	struct sock *sk;
 	unsigned long _skb_refdst;
 	unsigned int len;
+	unsigned int data_len;
 	__be16 protocol;
 	__u16 network_header;
 	unsigned char *head;

@@ -39,9 +39,10 @@ struct packet_drop_event {
 		"Size of the packet by its IP header; of the socket buffer where there is none");
 	__u32 network_namespace NULL_IF_ZERO DESCRIPTION("Inode number of the network namespace");
 	char interface[16] NULL_IF_ZERO DESCRIPTION("Network interface the packet was on");
-	enum ether_type ether_type DESCRIPTION("What the frame carries");
-	enum transport protocol
-		DESCRIPTION("Protocol of the packet; of the frame where it is not IP");
+	enum ether_type ether_type NULL_IF_ZERO DESCRIPTION("What the frame carries");
+	enum transport protocol DESCRIPTION(
+		"Protocol of the packet; of the frame where it is not IP; "
+		"of the socket before it is either");
 	__u16 reserved HIDDEN;
 	__u8 source_ip[16] FORMAT_IP DESCRIPTION("Source address");
 	__u8 destination_ip[16] FORMAT_IP DESCRIPTION("Destination address");
@@ -111,35 +112,47 @@ static __always_inline bool protocol_has_ports(__u16 protocol)
 	       protocol == TRANSPORT_DCCP;
 }
 
-static __always_inline void read_ports(struct packet *packet, const unsigned char *transport)
+/*
+ * Nothing is read past `end`, where the packet's bytes in the buffer stop: behind it lies what the
+ * memory held before.
+ */
+static __always_inline void read_ports(struct packet *packet, const unsigned char *transport,
+				       const unsigned char *end)
 {
 	packet->has_ports = protocol_has_ports(packet->protocol) &&
+			    transport + sizeof(packet->ports) <= end &&
 			    !bpf_probe_read_kernel(packet->ports, sizeof(packet->ports), transport);
 }
 
-static __always_inline void read_ipv4(struct packet *packet, const unsigned char *header)
+static __always_inline void read_ipv4(struct packet *packet, const unsigned char *header,
+				      const unsigned char *end)
 {
 	struct ipv4_header ip;
+	__u32 length;
 
-	if (bpf_probe_read_kernel(&ip, sizeof(ip), header) || ip.version_and_length >> 4 != 4)
+	if (header + sizeof(ip) > end || bpf_probe_read_kernel(&ip, sizeof(ip), header) ||
+	    ip.version_and_length >> 4 != 4)
 		return;
 	packet->has_ip = true;
 	packet->protocol = ip.protocol;
 	packet->size = bpf_ntohs(ip.total_length);
 	ip_from_v4(packet->source_ip, ip.source);
 	ip_from_v4(packet->destination_ip, ip.destination);
+	length = (ip.version_and_length & 0x0f) * 4;
 	/* Only the first fragment holds the ports (offset: the lower 13 bits). */
-	if (!(ip.fragment & bpf_htons(0x1fff)))
-		read_ports(packet, header + (ip.version_and_length & 0x0f) * 4);
+	if (length >= sizeof(ip) && !(ip.fragment & bpf_htons(0x1fff)))
+		read_ports(packet, header + length, end);
 }
 
-static __always_inline void read_ipv6(struct packet *packet, const unsigned char *header)
+static __always_inline void read_ipv6(struct packet *packet, const unsigned char *header,
+				      const unsigned char *end)
 {
 	const unsigned char *next = header + sizeof(struct ipv6_header);
 	struct ipv6_header ip;
 	__u8 protocol;
 
-	if (bpf_probe_read_kernel(&ip, sizeof(ip), header) || (ip.version_and_flow & 0xf0) != 0x60)
+	if (header + sizeof(ip) > end || bpf_probe_read_kernel(&ip, sizeof(ip), header) ||
+	    (ip.version_and_flow & 0xf0) != 0x60)
 		return;
 	packet->has_ip = true;
 	packet->size = bpf_ntohs(ip.payload_length) + (__u32)sizeof(ip);
@@ -153,7 +166,8 @@ static __always_inline void read_ipv6(struct packet *packet, const unsigned char
 		    protocol != NEXT_FRAGMENT && protocol != NEXT_AUTHENTICATION &&
 		    protocol != NEXT_DESTINATION)
 			break;
-		if (bpf_probe_read_kernel(&extension, sizeof(extension), next))
+		if (next + sizeof(extension) > end ||
+		    bpf_probe_read_kernel(&extension, sizeof(extension), next))
 			break;
 		if (protocol == NEXT_FRAGMENT) {
 			next += 8;
@@ -169,7 +183,20 @@ static __always_inline void read_ipv6(struct packet *packet, const unsigned char
 		protocol = extension.next_header;
 	}
 	packet->protocol = protocol;
-	read_ports(packet, next);
+	read_ports(packet, next, end);
+}
+
+/* Of data that was not made a packet yet: a segment that found no route, a Unix datagram. */
+static __always_inline __u16 protocol_of_owner(struct sk_buff *skb)
+{
+	struct sock *sock = skb->sk;
+	__u16 family;
+
+	if (!sock)
+		return TRANSPORT_LINK;
+	family = BPF_CORE_READ(sock, __sk_common.skc_family);
+	return family == AF_INET || family == AF_INET6 ? BPF_CORE_READ(sock, sk_protocol)
+						       : TRANSPORT_FAMILY + family;
 }
 
 static __always_inline void read_packet(struct packet *packet, struct sk_buff *skb)
@@ -177,26 +204,42 @@ static __always_inline void read_packet(struct packet *packet, struct sk_buff *s
 	__u16 offset = skb->network_header;
 	const unsigned char *header = offset && offset != NO_HEADER ? skb->head + offset
 								    : skb->data;
+	const unsigned char *end = skb->data + (skb->len - skb->data_len);
 	__u16 type = bpf_ntohs(skb->protocol);
 
 	packet->size = skb->len;
-	packet->protocol = type == ETH_P_ARP ? TRANSPORT_ARP : TRANSPORT_LINK;
+	if (!type)
+		packet->protocol = protocol_of_owner(skb);
+	else
+		packet->protocol = type == ETH_P_ARP ? TRANSPORT_ARP : TRANSPORT_LINK;
 	if (type == ETH_P_IP)
-		read_ipv4(packet, header);
+		read_ipv4(packet, header, end);
 	else if (type == ETH_P_IPV6)
-		read_ipv6(packet, header);
+		read_ipv6(packet, header, end);
+}
+
+/*
+ * Whether it is one: while a packet lies in a socket's queue or tree, the kernel keeps other things
+ * in the places of its device and route (struct sk_buff: dev_scratch, rbnode, tcp_tsorted_anchor).
+ * A device's queues point back to it.
+ */
+static __always_inline bool is_device(struct net_device *device)
+{
+	return device && BPF_CORE_READ(device, _tx, dev) == device;
 }
 
 /* The stack forgets the device of a packet that is on its way up to a socket; its route still
  * knows. */
 static __always_inline struct net_device *device_of(struct sk_buff *skb)
 {
+	struct net_device *device = skb->dev;
 	struct dst_entry *route;
 
-	if (skb->dev)
-		return skb->dev;
+	if (is_device(device))
+		return device;
 	route = (struct dst_entry *)(skb->_skb_refdst & ~REFDST_NOREF);
-	return route ? BPF_CORE_READ(route, dev) : NULL;
+	device = route ? BPF_CORE_READ(route, dev) : NULL;
+	return is_device(device) ? device : NULL;
 }
 
 static __noinline void fill(struct packet_drop_event *event, struct sk_buff *skb, void *location,

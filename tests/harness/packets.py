@@ -42,22 +42,21 @@ def ethernet(destination, source, ethertype, payload):
 
 
 def ipv4(source, destination, protocol, payload=b"", ttl=64, identification=1, fragment=0,
-         options=b"", total_length=None, version=4, header_words=None, correct=True):
+         options=b"", total_length=None, header_words=None, correct=True):
     """`fragment` is the field of flags and offset; correct=False spoils the header's checksum."""
     words = 5 + len(options) // 4 if header_words is None else header_words
     size = 20 + len(options) + len(payload) if total_length is None else total_length
 
     def header(check):
-        return struct.pack("!BBHHHBBH", version << 4 | words, 0, size, identification, fragment,
+        return struct.pack("!BBHHHBBH", 4 << 4 | words, 0, size, identification, fragment,
                            ttl, protocol, check) + address(source) + address(destination) + options
     check = checksum(header(0))
     return header(check if correct else check ^ 0x5555) + payload
 
 
-def ipv6(source, destination, next_header, payload=b"", hop_limit=64, payload_length=None,
-         version=6):
+def ipv6(source, destination, next_header, payload=b"", hop_limit=64, payload_length=None):
     length = len(payload) if payload_length is None else payload_length
-    return (struct.pack("!IHBB", version << 28, length, next_header, hop_limit) +
+    return (struct.pack("!IHBB", 6 << 28, length, next_header, hop_limit) +
             address(source) + address(destination) + payload)
 
 
@@ -81,10 +80,10 @@ def udp(source, destination, source_port, destination_port, payload=b"", length=
 
 
 def tcp(source, destination, source_port, destination_port, flags, sequence=1, acknowledgement=0,
-        header_words=5, correct=True):
+        header_words=5, payload=b"", correct=True):
     def segment(check):
         return struct.pack("!HHIIBBHHH", source_port, destination_port, sequence, acknowledgement,
-                           header_words << 4, flags, 1024, check, 0)
+                           header_words << 4, flags, 1024, check, 0) + payload
     check = transport_checksum(source, destination, TCP, segment(0))
     return segment(check if correct else check ^ 0x5555)
 
@@ -97,9 +96,10 @@ def icmp_echo(identifier, sequence, correct=True):
 
 
 def ipv6_options(next_header, length=8):
-    """A hop-by-hop or destination options header of `length` bytes that holds only padding."""
+    """A hop-by-hop or destination options header of `length` bytes: one option for experiments
+    that is skipped by whoever does not know it (RFC 4727)."""
     assert length % 8 == 0
-    return bytes([next_header, length // 8 - 1, 1, length - 4]) + bytes(length - 4)
+    return bytes([next_header, length // 8 - 1, 0x1e, length - 4]) + bytes(length - 4)
 
 
 def ipv6_fragment(next_header, offset, more, identification=1):

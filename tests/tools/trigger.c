@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -60,7 +61,7 @@ struct kind {
 	bool (*parse)(char *text, struct address *ret_address);
 };
 
-enum target { TARGET_SOCKET, TARGET_CLOSED, TARGET_PIPE };
+enum target { TARGET_SOCKET, TARGET_CLOSED, TARGET_PIPE, TARGET_NUMBER };
 
 struct options {
 	const struct kind *kind;
@@ -69,7 +70,10 @@ struct options {
 	enum target target;
 	int signal_after_ms;
 	int send_bytes; /* -1: nothing is sent */
-	bool nonblocking, bad_pointer, same_socket, wait, stay;
+	int number;	/* of TARGET_NUMBER */
+	int mapped;	/* -1: all of the address */
+	bool nonblocking, bad_pointer, cold, same_socket, wait, stay;
+	const void *pointer; /* where the address lies in memory */
 };
 
 struct call {
@@ -264,10 +268,34 @@ static int open_target(const struct options *options)
 
 static int connect_target(int fd, const struct options *options)
 {
-	const void *address = options->bad_pointer ? BAD_POINTER : &options->address.any;
-
+	if (options->target == TARGET_NUMBER)
+		fd = options->number;
 	/* Not libc's wrapper: it may be intercepted, and sanitisers look at the pointer. */
-	return syscall(SYS_connect, fd, address, options->address.length) < 0 ? -errno : 0;
+	return syscall(SYS_connect, fd, options->pointer, options->address.length) < 0 ? -errno : 0;
+}
+
+/*
+ * Two pages of which the second cannot be read, with the first `mapped` bytes of the address at the
+ * end of the first. `cold` pages are in no page table before the kernel itself touches them.
+ */
+static const void *place_address(const struct options *options)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const size_t all = sizeof(options->address.bytes);
+	const size_t mapped = options->mapped < 0 ? all : (size_t)options->mapped;
+	CLOSE int fd = memfd_create("address", MFD_CLOEXEC);
+	char *pages;
+
+	if (fd < 0 || ftruncate(fd, (off_t)page) < 0 ||
+	    pwrite(fd, options->address.bytes, mapped, (off_t)(page - mapped)) != (ssize_t)mapped)
+		return NULL;
+	pages = mmap(NULL, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pages == MAP_FAILED ||
+	    mmap(pages, page, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+		return NULL;
+	if (!options->cold)
+		(void)*(volatile char *)pages;
+	return pages + page - mapped;
 }
 
 static void send_payload(int fd, int bytes)
@@ -401,6 +429,8 @@ static const struct option long_options[] = {
 	{ "hex", no_argument, NULL, 'x' },
 	{ "nonblocking", no_argument, NULL, 'b' },
 	{ "bad-pointer", no_argument, NULL, 'P' },
+	{ "mapped", required_argument, NULL, 'm' },
+	{ "cold", no_argument, NULL, 'C' },
 	{ "same-socket", no_argument, NULL, 'S' },
 	{ "wait", no_argument, NULL, 'w' },
 	{ "stay", no_argument, NULL, 'y' },
@@ -415,9 +445,11 @@ static _Noreturn void usage(void)
 		"  --threads N          threads that call (1: the main thread)\n"
 		"  --command NAME       name of the process, by prctl(2)\n"
 		"  --uid N              user to become\n"
-		"  --fd closed|pipe     connect that instead of a socket\n"
+		"  --fd closed|pipe|N   connect that instead of a socket\n"
 		"  --length N           address length to claim\n"
 		"  --bad-pointer        an address that is not mapped\n"
+		"  --mapped N           only the first N bytes of the address can be read\n"
+		"  --cold               an address that is in no page table yet\n"
 		"  --hex                ADDRESS is the struct sockaddr in hexadecimal\n"
 		"  --nonblocking        sockets with O_NONBLOCK\n"
 		"  --same-socket        all calls of a thread on one socket\n"
@@ -453,7 +485,7 @@ static unsigned int parse_count(const char *text, int maximum)
 
 int main(int argc, char **argv)
 {
-	struct options options = { .count = 1, .threads = 1, .send_bytes = -1 };
+	struct options options = { .count = 1, .threads = 1, .send_bytes = -1, .mapped = -1 };
 	int length = 0, uid = -1, c;
 	bool hex = false, given_length = false, parsed;
 
@@ -472,9 +504,11 @@ int main(int argc, char **argv)
 			uid = parse_number(optarg);
 			break;
 		case 'f':
-			if (strcmp(optarg, "closed") && strcmp(optarg, "pipe"))
-				usage();
-			options.target = optarg[0] == 'c' ? TARGET_CLOSED : TARGET_PIPE;
+			options.target = !strcmp(optarg, "closed") ? TARGET_CLOSED
+					 : !strcmp(optarg, "pipe") ? TARGET_PIPE
+								   : TARGET_NUMBER;
+			if (options.target == TARGET_NUMBER)
+				options.number = parse_number(optarg);
 			break;
 		case 'l':
 			length = parse_number(optarg);
@@ -496,6 +530,15 @@ int main(int argc, char **argv)
 			break;
 		case 'P':
 			options.bad_pointer = true;
+			break;
+		case 'm':
+			options.mapped = parse_number(optarg);
+			if (options.mapped < 0 ||
+			    options.mapped > (int)sizeof(options.address.bytes))
+				fail("'%s' is out of range", optarg);
+			break;
+		case 'C':
+			options.cold = true;
 			break;
 		case 'S':
 			options.same_socket = true;
@@ -523,6 +566,13 @@ int main(int argc, char **argv)
 		fail("bad address '%s'", argv[optind + 1]);
 	if (given_length)
 		options.address.length = length;
+	options.pointer = options.bad_pointer ? BAD_POINTER : &options.address.any;
+	if (options.cold || options.mapped >= 0)
+		options.pointer = place_address(&options);
+	if (!options.pointer) {
+		perror("trigger: memory");
+		return EXIT_FAILURE;
+	}
 	if (uid >= 0)
 		become(uid);
 
