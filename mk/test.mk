@@ -89,9 +89,16 @@ $(eval $(call unit_part,unit,$(call chosen,$(UNIT_TESTS))))
 test-race: ## Test: the threaded C parts under TSan
 $(eval $(call unit_part,race,$(call chosen,$(RACE_TESTS))))
 
+# Prometheus itself is the judge of /metrics. Fetched once; the tests say when it is not there.
+PROMETHEUS := $(TEST_OUT)/prometheus/fetched
+$(PROMETHEUS): scripts/fetch-prometheus.sh
+	$(call say,GET,$(@D))
+	$(Q)sh $< $(@D)
+	$(Q)touch $@
+
 # Memory is measured on the release build: a sanitiser's is not the server's.
 test-kernel: $(if $(EBPF_SERVER_BINARY),,$(BIN)/ebpf-server)
-test-kernel: $(SYSTEM_NEEDS) ## Test: real programs, real triggers (needs root)
+test-kernel: $(SYSTEM_NEEDS) $(PROMETHEUS) ## Test: real programs, real triggers (needs root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,kernel,tests/kernel $(sort $(dir $(wildcard programs/*/test_*.py))))
 

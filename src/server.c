@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "export/print.h"
+#include "metrics/metrics.h"
 #include "pipeline/control.h"
 #include "pipeline/pipeline.h"
 #include "schema/kernel.h"
@@ -74,6 +75,7 @@ int server_main(const struct server_start *start)
 	CLEANUP(pipeline) struct pipeline *pipeline = NULL;
 	CLEANUP(control) struct control *control = NULL;
 	CLEANUP(print) struct print *print = NULL;
+	CLEANUP(metrics) struct metrics *metrics = NULL;
 	CLEANUP(api) struct api *api = NULL;
 
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
@@ -96,10 +98,21 @@ int server_main(const struct server_start *start)
 		if (result < 0)
 			return failed("printing", result);
 	}
+	metrics = metrics_new(&(struct metrics_options){ .pipeline = pipeline,
+							 .control = control,
+							 .symbols = symbols,
+							 .version = EBPF_SERVER_VERSION,
+							 .max_series = config->max_series,
+							 .possible_cpus = start->possible_cpus,
+							 .statm = start->statm,
+							 .program_stats = config->program_stats });
+	if (!metrics)
+		return failed("metrics", -ENOMEM);
 	result = api_start(&(struct api_options){ .api_listener = start->api_listener,
 						  .metrics_listener = start->metrics_listener,
 						  .pipeline = pipeline,
 						  .control = control,
+						  .metrics = metrics,
 						  .symbols = symbols,
 						  .version = EBPF_SERVER_VERSION,
 						  .stopping = &stopping,

@@ -13,9 +13,13 @@ const volatile __s64 only_uid PARAMETER("Report only this user id; -1 reports al
 const volatile char only_command[16] PARAMETER(
 	"Report only threads of this name; empty reports all")
 = "";
+/* A program that says PROGRAM_WITHOUT_STREAMS before it includes this only counts, and counts what
+ * passes: there is nothing to sample. */
+#ifndef PROGRAM_WITHOUT_STREAMS
 const volatile __u32 sample
 	PARAMETER("Report one event in so many, chosen at random; 0 and 1 report all")
 = 0;
+#endif
 
 static __always_inline bool filter_passes(void)
 {
@@ -37,6 +41,7 @@ static __always_inline bool filter_passes(void)
 	return true;
 }
 
+#ifndef PROGRAM_WITHOUT_STREAMS
 static __always_inline bool stream_wants_(void *ledger_map)
 {
 	bool passes = filter_passes();
@@ -55,5 +60,6 @@ static __always_inline bool stream_wants_(void *ledger_map)
 		ledger->filtered++;
 	return false;
 }
+#endif
 
 #endif

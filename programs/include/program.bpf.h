@@ -13,6 +13,7 @@
 #include "annotate.bpf.h"
 #include "event.bpf.h"
 #include "filter.bpf.h"
+#include "metric.bpf.h"
 #include "network.bpf.h"
 #include "socket.bpf.h"
 /* clang-format on */

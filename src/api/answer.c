@@ -26,6 +26,25 @@ static const struct {
 	{ STATUS_SERVICE_UNAVAILABLE, "Service Unavailable" },
 };
 
+size_t status_kinds(void)
+{
+	return ARRAY_SIZE(status_texts);
+}
+
+size_t status_kind(unsigned int status)
+{
+	size_t kind = 0;
+
+	while (kind + 1 < ARRAY_SIZE(status_texts) && status_texts[kind].status != status)
+		kind++;
+	return kind;
+}
+
+unsigned int status_of_kind(size_t kind)
+{
+	return status_texts[kind].status;
+}
+
 const char *status_text(unsigned int status)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(status_texts); i++) {

@@ -53,6 +53,11 @@ struct answer {
 
 void answer_fini(struct answer *answer);
 
+/* Statuses have numbers from 0 on, for tables of them. */
+size_t status_kinds(void);
+size_t status_kind(unsigned int status); /* status_kinds() - 1 for one that is not above */
+unsigned int status_of_kind(size_t kind);
+
 /* "Bad Request" for 400. */
 const char *status_text(unsigned int status);
 

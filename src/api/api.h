@@ -14,6 +14,7 @@
 #include "pipeline/control.h"
 #include "pipeline/pipeline.h"
 
+struct metrics;
 struct symbols;
 struct api;
 
@@ -22,6 +23,7 @@ struct api_options {
 	int metrics_listener; /* -1: none */
 	struct pipeline *pipeline;
 	struct control *control;
+	struct metrics *metrics; /* NULL: programs have none to show */
 	struct symbols *symbols;
 	const char *version;
 	unsigned int threads; /* 0: 2 */

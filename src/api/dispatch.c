@@ -229,16 +229,16 @@ static void handle(const struct route *route, struct request *request, struct an
 
 static void refuse_path(const struct request *request, struct answer *answer)
 {
-	answer_error(
-		answer, STATUS_NOT_FOUND, "there is nothing at %.200s; %s", request->target,
-		request->metrics
-			? "here are /health, /readiness and /liveness, the API has its own port"
-			: "/ lists what there is");
+	answer_error(answer, STATUS_NOT_FOUND, "there is nothing at %.200s; %s", request->target,
+		     request->metrics ? "here are /metrics and the probes, the API has its own port"
+				      : "/ lists what there is");
 }
 
-static void dispatch(struct request *request, const struct path *path, struct answer *answer)
+/* Returns the route that the path is of, or NULL. */
+static const struct route *dispatch(struct request *request, const struct path *path,
+				    struct answer *answer)
 {
-	const struct route *found = NULL;
+	const struct route *found = NULL, *near = NULL;
 	unsigned int methods = 0;
 	const char *only = NULL;
 	unsigned int method = request->method == METHOD_HEAD ? METHOD_GET : request->method;
@@ -248,6 +248,7 @@ static void dispatch(struct request *request, const struct path *path, struct an
 		    !path_matches(path, routes[i].path, &request->name))
 			continue;
 		methods |= routes[i].methods;
+		near = &routes[i];
 		if (routes[i].only)
 			only = routes[i].only;
 		if (routes[i].methods & method)
@@ -264,6 +265,7 @@ static void dispatch(struct request *request, const struct path *path, struct an
 		refuse_method(methods, only, answer);
 	}
 	request->name = NULL;
+	return found ? found : near;
 }
 
 /* "http://host/path", as proxies are asked, is the same as "/path" (RFC 9112, 3.2.2). */
@@ -280,7 +282,8 @@ static const char *skip_authority(const char *target)
 	return authority + strcspn(authority, "/?");
 }
 
-void route_request(struct request *request, struct answer *answer)
+/* Returns the route, as far as it came to one. */
+static const struct route *answer_target(struct request *request, struct answer *answer)
 {
 	const char *target = skip_authority(request->target);
 	size_t length = strcspn(target, "?");
@@ -289,11 +292,11 @@ void route_request(struct request *request, struct answer *answer)
 
 	request->query = target[length] ? target + length + 1 : "";
 	if (guard_host(request, answer) < 0)
-		return;
+		return NULL;
 	if (request->method == METHOD_OPTIONS && !strcmp(target, "*")) {
 		answer->status = STATUS_NO_CONTENT;
 		add_allow(answer, METHOD_GET | METHOD_POST | METHOD_PATCH);
-		return;
+		return NULL;
 	}
 	/* The path of "http://host" is "/". */
 	r = !length && target != request->target ? path_parse(&path, "/", 1)
@@ -306,5 +309,13 @@ void route_request(struct request *request, struct answer *answer)
 	else if (r < 0)
 		refuse_path(request, answer);
 	else
-		dispatch(request, &path, answer);
+		return dispatch(request, &path, answer);
+	return NULL;
+}
+
+void route_request(struct request *request, struct answer *answer)
+{
+	const struct route *route = answer_target(request, answer);
+
+	answers_count(request->api, route, answer->status);
 }

@@ -115,6 +115,7 @@ static enum MHD_Result answer_request(struct MHD_Connection *connection, struct 
 	request->host = request_header(connection, MHD_HTTP_HEADER_HOST);
 	request->origin = request_header(connection, MHD_HTTP_HEADER_ORIGIN);
 	request->content_type = request_header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
+	request->accept = request_header(connection, MHD_HTTP_HEADER_ACCEPT);
 	route_request(request, &answer);
 	/* Not even the words for it: the connection is closed. */
 	if (answer.body.failed)
@@ -378,10 +379,14 @@ int api_start(const struct api_options *options, struct api **ret_api, char *err
 	}
 	api->options = *options;
 	api->started = clock_boot_ns();
-	atomic_init(&api->boot_to_real, clock_boot_to_real_offset());
 	for (size_t i = 0; i < ARRAY_SIZE(api->listeners); i++)
 		api->listeners[i].fd = -1;
-
+	api->answers = answers_new();
+	if (!api->answers) {
+		snprintf(error, error_size, "out of memory");
+		return -ENOMEM;
+	}
+	atomic_init(&api->boot_to_real, clock_boot_to_real_offset());
 	r = listener_start(&api->listeners[0], api, options->api_listener, false,
 			   options->threads ? options->threads : THREADS);
 	if (!r && options->metrics_listener >= 0)
@@ -400,5 +405,6 @@ void api_stop(struct api *api)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(api->listeners); i++)
 		listener_stop(&api->listeners[i]);
+	free(api->answers);
 	free(api);
 }

@@ -36,7 +36,7 @@ struct request {
 	struct buffer body;
 	bool too_large; /* the body is, and what was read of it is of no use */
 	/* Headers, NULL when absent; valid while the request is handled. */
-	const char *host, *origin, *content_type;
+	const char *host, *origin, *content_type, *accept;
 	const char *name; /* the value of {name} in the route's path; valid in the handler */
 };
 
@@ -61,6 +61,8 @@ struct api {
 	/* A change of a program is under way: it may take seconds, and must not take every
 	 * thread. */
 	atomic_bool changing;
+	/* Answers given, by route and status: see api/metrics.c. */
+	_Atomic uint64_t *answers;
 };
 
 int64_t api_boot_to_real(struct api *api);

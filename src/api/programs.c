@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "metrics/metrics.h"
 
 /* Loading a large object on a busy machine takes a second or two. */
 #define CHANGE_TIMEOUT_MS 10000
@@ -122,9 +123,33 @@ static const char *null_if_empty(const char *text)
 	return text[0] ? text : NULL;
 }
 
-static void write_program(struct json *json, const struct pipeline *pipeline,
+static void write_metric(void *context, const struct metric_figures *figures)
+{
+	struct json *json = context;
+
+	json_object_begin(json);
+	json_member_string(json, "name", figures->name);
+	json_member_string(json, "type", metric_type_name(figures->type));
+	json_member_string(json, "help", figures->help);
+	json_member_u64(json, "series", figures->series);
+	json_object_end(json);
+}
+
+static void write_metrics(struct json *json, const struct api *api,
 			  const struct program_view *program)
 {
+	json_key(json, "metrics");
+	json_array_begin(json);
+	if (api->options.metrics &&
+	    metrics_describe(api->options.metrics, program, write_metric, json) < 0)
+		buffer_fail(json->out);
+	json_array_end(json);
+}
+
+static void write_program(struct json *json, const struct api *api,
+			  const struct program_view *program)
+{
+	const struct pipeline *pipeline = api->options.pipeline;
 	struct ledger sum = { .produced = 0 };
 	uint64_t seen;
 
@@ -146,9 +171,7 @@ static void write_program(struct json *json, const struct pipeline *pipeline,
 	json_member_u64(json, "dropped_count", sum.lost);
 	json_key(json, "drop_rate");
 	json_double(json, seen ? (double)sum.lost / (double)seen : 0);
-	json_key(json, "metrics");
-	json_array_begin(json);
-	json_array_end(json);
+	write_metrics(json, api, program);
 	json_member_string(json, "error", null_if_empty(program->error));
 	json_object_end(json);
 }
@@ -194,7 +217,7 @@ int programs_list(struct request *request, struct answer *answer)
 		refresh_statistics(api, &program, deadline);
 		if (pipeline_program_view(pipeline, i, &program) < 0)
 			continue;
-		write_program(&json, pipeline, &program);
+		write_program(&json, api, &program);
 		total++;
 		running += program.status == PROGRAM_RUNNING;
 	}
@@ -224,16 +247,16 @@ static int find_program(const struct request *request, struct program_view *ret_
 
 static int answer_program(struct request *request, struct answer *answer)
 {
-	const struct pipeline *pipeline = request->api->options.pipeline;
+	const struct api *api = request->api;
 	struct program_view program;
 	struct json json;
 
-	pipeline_sync(request->api->options.pipeline, SYNC_TIMEOUT_MS);
+	pipeline_sync(api->options.pipeline, SYNC_TIMEOUT_MS);
 	if (find_program(request, &program, answer) < 0)
 		return -EINVAL;
 	answer->status = STATUS_OK;
 	json_init(&json, &answer->body);
-	write_program(&json, pipeline, &program);
+	write_program(&json, api, &program);
 	return 0;
 }
 

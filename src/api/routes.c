@@ -2,6 +2,7 @@
 #include "api/routes.h"
 
 #include "base/memory.h"
+#include "metrics/exposition.h"
 
 #define GET_OR_POST (METHOD_GET | METHOD_POST)
 
@@ -161,6 +162,24 @@ const struct route routes[] = {
 		.tag = "description",
 		.summary = "This API as an OpenAPI 3.1 document",
 		JSON_OF(shape_document),
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/metrics",
+		.handler = metrics_get,
+		.tag = "service",
+		.summary = "Metrics for Prometheus",
+		.description =
+			"Of the programs and of the server, in the format that Accept asks for. A "
+			"series of a process that has ended is in one answer more; what it counted "
+			"is then in the series whose labels are `other`, with whatever else is not "
+			"shown for itself (--max-series), so that the series of a metric add up to "
+			"all that was counted.",
+		.contents = {
+			{ MEDIA_PROMETHEUS, NULL, "Text format 0.0.4." },
+			{ MEDIA_OPENMETRICS, NULL, "OpenMetrics 1.0, where Accept prefers it." },
+		},
+		.probe = true,
 	},
 	{
 		.methods = METHOD_GET,

@@ -92,6 +92,13 @@ int service_liveness(struct request *request, struct answer *answer);
 int schema_get(struct request *request, struct answer *answer);
 int openapi_get(struct request *request, struct answer *answer);
 
+int metrics_get(struct request *request, struct answer *answer);
+
+/* What was answered, counted for /metrics. NULL when out of memory; free(3). */
+_Atomic uint64_t *answers_new(void);
+/* `route` is NULL where none was found. Any thread. */
+void answers_count(struct api *api, const struct route *route, unsigned int status);
+
 /* What a request gives: in the query string or, when that is empty, in the body. Returns 0, or
  * -EINVAL with the answer filled. */
 int request_arguments(const struct request *request, struct arguments *arguments,

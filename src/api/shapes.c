@@ -62,6 +62,12 @@ SHAPE(shape_program_parameter, "ProgramParameter", "A setting of a program.",
 	{ "unit", STRING_OR_NULL, "" },
 	{ "description", STRING, "" });
 
+SHAPE(shape_program_metric, "ProgramMetric", "A metric that a program counts in the kernel.",
+	{ "name", STRING, "Its name at /metrics; of a histogram without _bucket and _sum." },
+	{ "type", STRING ",\"enum\":[\"counter\",\"gauge\",\"histogram\"]", "" },
+	{ "help", STRING, "" },
+	{ "series", COUNT, "How many series /metrics would show now." });
+
 SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "name", STRING, "" },
 	{ "description", STRING, "" },
@@ -83,7 +89,7 @@ SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "dropped_count", COUNT, "Events of its streams that were lost." },
 	{ "drop_rate", "\"type\":\"number\",\"minimum\":0,\"maximum\":1",
 	  "dropped_count of dropped_count + event_count." },
-	{ "metrics", ARRAY_OF(STRING), "Names of its metrics." },
+	{ "metrics", ARRAY_OF(REF("ProgramMetric")), "" },
 	{ "error", STRING_OR_NULL, "Why it does not run." });
 
 SHAPE(shape_program_list, "ProgramList", "All programs.",
@@ -243,6 +249,7 @@ const struct shape *const shapes[] = {
 	&shape_ledger,
 	&shape_program_stream,
 	&shape_program_parameter,
+	&shape_program_metric,
 	&shape_program,
 	&shape_program_list,
 	&shape_parameter_change,

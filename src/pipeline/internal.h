@@ -107,6 +107,7 @@ struct pipeline {
 
 	pthread_mutex_t registry;
 	struct program *programs[MESSAGE_MAX_PROGRAMS];
+	uint64_t last_generation;
 	struct program_schema **schemas; /* owned; never freed before the pipeline */
 	size_t schema_count;
 	_Atomic(struct stream *) streams[STORE_MAX_STREAMS];
@@ -198,6 +199,14 @@ struct setting {
 	uint32_t size;
 };
 
+/* A map that is looked into from outside; those of metrics, and their sums. */
+struct kept_map {
+	char name[MESSAGE_NAME_SIZE];
+	int fd;		     /* owned */
+	uint64_t generation; /* another number, another map */
+};
+#define KEPT_MAPS 16
+
 struct program {
 	char name[MESSAGE_NAME_SIZE];
 	enum program_status status;
@@ -213,6 +222,8 @@ struct program {
 	size_t setting_count;
 	bool statistics_known;
 	uint64_t run_count, run_time_ns;
+	struct kept_map maps[KEPT_MAPS];
+	size_t map_count;
 };
 
 /* The stream of this number, or NULL. Any thread. */
@@ -224,6 +235,16 @@ static inline struct stream *pipeline_stream(const struct pipeline *pipeline, si
 /* Stops reading a stream's ring and keeps its counts. Control thread. */
 void stream_detach(struct pipeline *pipeline, struct stream *stream);
 void stream_free(struct stream *stream);
+
+/* ---- maps.c ---- */
+
+/* Keeps a map that the program's schema speaks of; closes any other. Takes the fd. 0 or -errno. */
+int maps_keep(struct pipeline *pipeline, struct program *program, const char *name, int fd);
+/* Under `registry`. */
+void maps_close(struct program *program);
+/* A metric belongs to one program: while another one that is loaded has its name, it is refused. */
+int maps_check(const struct pipeline *pipeline, uint32_t program,
+	       const struct program_schema *schema, char *error, size_t error_size);
 
 /* A map could not be read: the program's view says so until it is unloaded. */
 void program_map_failed(struct pipeline *pipeline, uint32_t number, const char *map, int rc);

@@ -56,8 +56,9 @@ int pipeline_program(struct pipeline *pipeline, const struct message *message);
  * view then shows the line, and its maps are not read. */
 int pipeline_object(struct pipeline *pipeline, const struct message *message, int fd,
 		    const struct btf *kernel, char *error, size_t error_size);
-/* A map of it: ring buffers begin to be read, the ledger map is kept for counts, others are of no
- * use here. Takes the fd, also on failure. 0 or -errno; returns when the reader has the ring. */
+/* A map of it: ring buffers begin to be read, ledgers and maps of metrics are kept for counts,
+ * others are of no use here. Takes the fd, also on failure. 0 or -errno; returns when the reader
+ * has the ring. */
 int pipeline_map(struct pipeline *pipeline, const struct message *message, int fd);
 /* The value of a parameter (MESSAGE_PARAMETER). 0, -EINVAL, -ENOENT (no such program), -ENOMEM. */
 int pipeline_parameter(struct pipeline *pipeline, const struct message *message);
@@ -75,6 +76,8 @@ void pipeline_unload(struct pipeline *pipeline, uint32_t program);
 int pipeline_sync(struct pipeline *pipeline, int timeout_ms);
 /* True while the reader thread comes round: it did within the last two seconds. */
 bool pipeline_alive(const struct pipeline *pipeline);
+/* Nanoseconds since the reader thread last came round all rings; 0 when it does not run. */
+uint64_t pipeline_drain_lag(const struct pipeline *pipeline);
 /* A descriptor that becomes readable (eventfd semantics, non-blocking) after new events were
  * published; for followers. Returns fd or -errno. The caller unsubscribes, then closes it. */
 int pipeline_subscribe(struct pipeline *pipeline);
@@ -94,8 +97,9 @@ struct stream_view {
 	int stream; /* number in the store */
 	uint32_t program;
 	const struct stream_schema *schema;
-	bool active;	 /* its ring is being read */
-	bool superseded; /* a later object of the program has another layout for this type */
+	bool active;	   /* its ring is being read */
+	size_t ring_bytes; /* of that ring; else 0 */
+	bool superseded;   /* a later object of the program has another layout for this type */
 };
 
 #define PROGRAM_MAX_PARAMETERS 32
@@ -129,6 +133,10 @@ int pipeline_program_view(const struct pipeline *pipeline, size_t number,
 			  struct program_view *ret_view);
 /* Its number, or -ENOENT. */
 int pipeline_find_program(const struct pipeline *pipeline, const char *name);
+/* A map of metrics of a program that is loaded, or its sums: a descriptor of the caller's, or
+ * -ENOENT, -errno. The generation is another one when the map is not the one that it was. */
+int pipeline_open_map(const struct pipeline *pipeline, uint32_t program, const char *map,
+		      uint64_t *ret_generation);
 /* True once the loader has said that every program was tried. */
 bool pipeline_ready(const struct pipeline *pipeline);
 void pipeline_set_ready(struct pipeline *pipeline, bool ready);

@@ -424,6 +424,14 @@ bool pipeline_alive(const struct pipeline *pipeline)
 	return heartbeat && pipeline_monotonic_ns() - heartbeat < ALIVE_SECONDS * NS_PER_SECOND;
 }
 
+uint64_t pipeline_drain_lag(const struct pipeline *pipeline)
+{
+	uint64_t heartbeat = atomic_load(&pipeline->heartbeat);
+	uint64_t now = pipeline_monotonic_ns();
+
+	return heartbeat && now > heartbeat ? now - heartbeat : 0;
+}
+
 /* An empty ring was read to its end, and that was published before its position said so. */
 static bool rings_empty(struct pipeline *pipeline)
 {

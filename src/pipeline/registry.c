@@ -38,6 +38,7 @@ static void program_free(struct program *program)
 {
 	if (!program)
 		return;
+	maps_close(program);
 	free(program->settings);
 	free(program);
 }
@@ -195,6 +196,7 @@ int pipeline_object(struct pipeline *pipeline, const struct message *message, in
 	}
 	rc = read_object(pipeline, message->program, fd, kernel, error, error_size);
 	pthread_mutex_lock(&pipeline->registry);
+	program->setting_count = 0;
 	program->refused = rc != 0;
 	message_set_text(program->failure, "%s", rc ? error : "");
 	pthread_mutex_unlock(&pipeline->registry);
@@ -221,11 +223,13 @@ void pipeline_unload(struct pipeline *pipeline, uint32_t number)
 		if (stream && stream->program == number)
 			stream_detach(pipeline, stream);
 	}
-	if (program && !program->refused) {
-		pthread_mutex_lock(&pipeline->registry);
+	if (!program)
+		return;
+	pthread_mutex_lock(&pipeline->registry);
+	maps_close(program);
+	if (!program->refused)
 		program->failure[0] = '\0';
-		pthread_mutex_unlock(&pipeline->registry);
-	}
+	pthread_mutex_unlock(&pipeline->registry);
 }
 
 int pipeline_parameter(struct pipeline *pipeline, const struct message *message)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pipeline/internal.h"
+#include "schema/metric.h"
 
 static bool same_enumeration(const struct enumeration *a, const struct enumeration *b)
 {
@@ -71,14 +72,50 @@ static bool same_descriptions(const struct stream_schema *a, const struct stream
 	return true;
 }
 
+static bool same_family(const struct metric_family *a, const struct metric_family *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->help, b->help) == 0 &&
+	       strcmp(a->unit, b->unit) == 0 && a->type == b->type && a->decimals == b->decimals &&
+	       a->is_signed == b->is_signed && a->offset == b->offset && a->slots == b->slots &&
+	       a->sum == b->sum;
+}
+
+static bool same_label(const struct metric_label *a, const struct metric_label *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->in_value == b->in_value &&
+	       same_field(a->field, b->field);
+}
+
+static bool same_metric(const struct metric_map *a, const struct metric_map *b)
+{
+	if (strcmp(a->name, b->name) != 0 || a->is_array != b->is_array ||
+	    a->per_cpu != b->per_cpu || a->key_size != b->key_size ||
+	    a->value_size != b->value_size || a->max_entries != b->max_entries ||
+	    a->ended != b->ended || a->stamp != b->stamp || a->label_count != b->label_count ||
+	    a->family_count != b->family_count)
+		return false;
+	for (size_t i = 0; i < a->label_count; i++)
+		if (!same_label(&a->labels[i], &b->labels[i]))
+			return false;
+	for (size_t i = 0; i < a->family_count; i++)
+		if (!same_family(&a->families[i], &b->families[i]))
+			return false;
+	return true;
+}
+
 bool program_schema_same(const struct program_schema *a, const struct program_schema *b)
 {
 	if (strcmp(a->description, b->description) != 0 || a->off_by_default != b->off_by_default ||
-	    a->stream_count != b->stream_count || a->parameter_count != b->parameter_count)
+	    a->stream_count != b->stream_count || a->parameter_count != b->parameter_count ||
+	    a->metric_count != b->metric_count)
 		return false;
 	for (size_t i = 0; i < a->stream_count; i++) {
 		if (!stream_schema_same(&a->streams[i], &b->streams[i]) ||
 		    !same_descriptions(&a->streams[i], &b->streams[i]))
+			return false;
+	}
+	for (size_t i = 0; i < a->metric_count; i++) {
+		if (!same_metric(&a->metrics[i], &b->metrics[i]))
 			return false;
 	}
 	for (size_t i = 0; i < a->parameter_count; i++) {

@@ -111,7 +111,7 @@ static int check_schema(const struct pipeline *pipeline, uint32_t program,
 			}
 		}
 	}
-	return 0;
+	return maps_check(pipeline, program, schema, error, error_size);
 }
 
 int pipeline_register_schema(struct pipeline *pipeline, uint32_t program,
@@ -273,7 +273,7 @@ static int map_ledger(struct pipeline *pipeline, uint32_t program, const struct 
 int pipeline_map(struct pipeline *pipeline, const struct message *message, int map_fd)
 {
 	CLOSE int fd = map_fd;
-	const struct program *program = NULL;
+	struct program *program = NULL;
 	const struct stream *stream;
 	size_t length = strlen(message->name);
 	int rc = 0;
@@ -289,12 +289,13 @@ int pipeline_map(struct pipeline *pipeline, const struct message *message, int m
 	stream = current_stream(pipeline, message->program, message->name, length);
 	if (stream) {
 		rc = map_ring(pipeline, message->program, stream, TAKE_FD(fd));
-	} else if (length > ledger_suffix_length &&
-		   strcmp(message->name + length - ledger_suffix_length, ledger_suffix) == 0) {
-		stream = current_stream(pipeline, message->program, message->name,
-					length - ledger_suffix_length);
-		if (stream)
-			rc = map_ledger(pipeline, message->program, stream, TAKE_FD(fd));
+	} else {
+		if (length > ledger_suffix_length &&
+		    strcmp(message->name + length - ledger_suffix_length, ledger_suffix) == 0)
+			stream = current_stream(pipeline, message->program, message->name,
+						length - ledger_suffix_length);
+		rc = stream ? map_ledger(pipeline, message->program, stream, TAKE_FD(fd))
+			    : maps_keep(pipeline, program, message->name, TAKE_FD(fd));
 	}
 	if (rc)
 		program_map_failed(pipeline, message->program, message->name, rc);
@@ -323,6 +324,7 @@ int pipeline_stream_view(const struct pipeline *const_pipeline, size_t number,
 	pthread_mutex_unlock(&pipeline->registry);
 	pthread_rwlock_rdlock(&pipeline->rings);
 	ret_view->active = stream->source != NULL;
+	ret_view->ring_bytes = stream->source ? stream->source->ring.bytes : 0;
 	pthread_rwlock_unlock(&pipeline->rings);
 	return 0;
 }

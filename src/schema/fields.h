@@ -25,6 +25,7 @@ struct draft {
 		*scope; /* what the names of its nested struct begin with; "" for the outer one */
 	/* Texts of tags, after the colon; NULL when absent. */
 	const char *code, *error_name, *endpoint, *only;
+	const char *role; /* the tag that `roles` knows, or NULL */
 	bool hidden;
 };
 
@@ -32,6 +33,9 @@ struct drafts {
 	struct draft *items;
 	size_t count, capacity;
 	size_t members; /* looked at, hidden ones included */
+	/* Tags besides those that all members may have, at most one a member; what ends in ':' is
+	 * the beginning of one. NULL at the end, or NULL for none. */
+	const char *const *roles;
 	const struct schema_source *source;
 };
 

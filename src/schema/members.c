@@ -17,6 +17,7 @@ struct member {
 	const char *description, *unit, *format, *enumeration;
 	bool number, hidden, zero_is_null;
 	const char *code, *error_name, *endpoint, *only;
+	const char *role;
 };
 
 /* The tags that take a text, and where it goes. */
@@ -34,8 +35,29 @@ static const struct {
 	{ "only:", offsetof(struct member, only) },
 };
 
-static int read_tag(const struct schema_source *source, struct member *member, const char *text)
+static bool is_role(const struct drafts *drafts, const char *text)
 {
+	for (const char *const *role = drafts->roles; role && *role; role++) {
+		size_t length = strlen(*role);
+
+		/* "sum:" has something after it, "label" has not. */
+		if (!strncmp(text, *role, length) && ((*role)[length - 1] == ':' || !text[length]))
+			return true;
+	}
+	return false;
+}
+
+static int read_tag(const struct drafts *drafts, struct member *member, const char *text)
+{
+	const struct schema_source *source = drafts->source;
+
+	if (is_role(drafts, text)) {
+		if (member->role)
+			return refuse(source->refusal, "member \"%s\" is \"%.40s\" and \"%.40s\"",
+				      member->name, member->role, text);
+		member->role = text;
+		return 0;
+	}
 	if (!strcmp(text, "hidden")) {
 		member->hidden = true;
 		return 0;
@@ -311,6 +333,7 @@ static int add_member(struct drafts *drafts, const struct member *member)
 		.error_name = member->error_name,
 		.endpoint = member->endpoint,
 		.only = member->only,
+		.role = member->role,
 		.hidden = member->hidden,
 	};
 	int r;
@@ -390,7 +413,7 @@ static int walk_member(struct drafts *drafts, uint32_t struct_id, uint32_t numbe
 		return refuse(source->refusal, "the event struct has more than %d members",
 			      MAX_MEMBERS);
 	while ((tag = object_next_tag(reader, struct_id, (int)number, tag))) {
-		r = read_tag(source, &member, tag->text);
+		r = read_tag(drafts, &member, tag->text);
 		if (r)
 			return r;
 	}

@@ -6,6 +6,8 @@
 
 #include "schema/arena.h"
 #include "schema/fields.h"
+#include "schema/maps.h"
+#include "schema/metrics.h"
 #include "schema/parameters.h"
 #include "schema/plan.h"
 #include "schema/value.h"
@@ -16,50 +18,16 @@ struct reading {
 	struct stream_schema *streams; /* SCHEMA_MAX_STREAMS */
 };
 
-/* A member of a map's definition, as libbpf's __uint() and __type() make them: pointers. */
-static const struct btf_type *map_attribute(const struct object_reader *reader,
-					    const struct btf_type *map, const char *name,
-					    uint32_t *ret_type)
-{
-	for (uint32_t i = 0; i < btf_vlen(map); i++) {
-		const struct btf_type *pointer;
-
-		if (strcmp(object_name(reader, btf_members(map)[i].name_off), name))
-			continue;
-		pointer = object_type(reader, btf_members(map)[i].type, NULL);
-		return pointer && btf_is_ptr(pointer) ? object_type(reader, pointer->type, ret_type)
-						      : NULL;
-	}
-	return NULL;
-}
-
-static uint32_t map_number(const struct object_reader *reader, const struct btf_type *map,
-			   const char *name)
-{
-	const struct btf_type *array = map_attribute(reader, map, name, NULL);
-
-	return array && btf_is_array(array) ? btf_array(array)->nelems : 0;
-}
-
-/* PROGRAM or PROGRAM_SOMETHING: an event's type says which program it is of. */
-static bool belongs_to(const char *stream, const char *program)
-{
-	size_t length = strlen(program);
-
-	return !strncmp(stream, program, length) &&
-	       (!stream[length] || (stream[length] == '_' && stream[length + 1]));
-}
-
 static int check_stream(const struct reading *reading, const char *name, const struct btf_type *map)
 {
 	const struct schema_source *source = &reading->source;
 	const char *program = reading->schema->name;
 
 	if (!map || !btf_is_struct(map) ||
-	    map_number(source->reader, map, "type") != BPF_MAP_TYPE_RINGBUF)
+	    object_map_number(source->reader, map, "type") != BPF_MAP_TYPE_RINGBUF)
 		return refuse(source->refusal, "map \"%s\" is tagged \"stream\" but no ring buffer",
 			      name);
-	if (!object_name_is_valid(name) || !belongs_to(name, program))
+	if (!object_name_is_valid(name) || !name_belongs_to(name, program))
 		return refuse(
 			source->refusal,
 			"stream \"%.70s\" must be named \"%s\", or \"%s_\" and something more",
@@ -82,7 +50,7 @@ static int read_stream(struct reading *reading, uint32_t variable, const char *n
 
 	if (r)
 		return r;
-	event = map_attribute(source->reader, map, "value", &id);
+	event = object_map_type(source->reader, map, "value", &id);
 	if (!event || !btf_is_struct(event))
 		return refuse(
 			source->refusal,
@@ -96,7 +64,7 @@ static int read_stream(struct reading *reading, uint32_t variable, const char *n
 		description = object_tag(source->reader, id, WHOLE_TYPE, "description:");
 	if (!description)
 		description = reading->schema->description;
-	stream->ring_bytes = map_number(source->reader, map, "max_entries");
+	stream->ring_bytes = object_map_number(source->reader, map, "max_entries");
 	stream->name = arena_copy(source->arena, name, strlen(name));
 	stream->description = arena_copy(source->arena, description, strlen(description));
 	if (!stream->name || !stream->description)
@@ -115,10 +83,16 @@ static int read_map(void *context, uint32_t variable, const struct btf_type *typ
 	const char *name = object_name(reader, type->name_off);
 	const struct object_tag *tag = NULL;
 
-	while ((tag = object_next_tag(reader, variable, WHOLE_TYPE, tag)))
+	while ((tag = object_next_tag(reader, variable, WHOLE_TYPE, tag))) {
+		const struct btf_type *map = object_type(reader, type->type, NULL);
+
 		if (!strcmp(tag->text, "stream"))
-			return read_stream(reading, variable, name,
-					   object_type(reader, type->type, NULL));
+			return read_stream(reading, variable, name, map);
+		if (!strncmp(tag->text, METRIC_TAG, strlen(METRIC_TAG)))
+			return metric_map_read(&reading->source, reading->schema,
+					       &(struct map_variable){ variable, name, map,
+								       tag->text });
+	}
 	return 0;
 }
 

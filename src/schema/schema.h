@@ -34,6 +34,7 @@
  *                                           and lists
  *                          "hidden"         not shown (padding, sizes)
  *   on a map               "stream"         a ring buffer whose value type is the event struct
+ *                          "metric:NAME:TYPE"  a hash or array of values (schema/metric.h)
  *   on a global            "parameter"      const volatile integer, bool, char array; "unit:" too
  *   on LICENSE             "description:TEXT" of the program, "default:off"
  *
@@ -170,6 +171,7 @@ struct parameter {
 };
 
 struct arena;
+struct metric_map;
 
 struct program_schema {
 	const char *name;
@@ -180,6 +182,8 @@ struct program_schema {
 	size_t stream_count;
 	const struct parameter *parameters;
 	size_t parameter_count;
+	const struct metric_map *metrics; /* schema/metric.h */
+	size_t metric_count;
 };
 
 /*

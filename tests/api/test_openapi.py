@@ -152,7 +152,8 @@ def test_responses(document):
             response = operation.response(status)
             assert response["description"], what
             for media_type, content in response["content"].items():
-                assert re.fullmatch(r"[a-z]+/[a-z0-9.+-]+(; ?charset=utf-8)?", media_type), what
+                assert re.fullmatch(r"[a-z]+/[a-z0-9.+-]+(; ?[a-z]+=[a-z0-9.-]+)*",
+                                    media_type), what
                 assert "schema" in content, what
 
 

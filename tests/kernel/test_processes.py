@@ -117,7 +117,7 @@ def test_a_killed_server_is_back_within_two_seconds(server, trigger, traces):
     # Nothing was loaded anew: in the kernel it all went on.
     assert (descriptors(server.pid, PROGRAM), descriptors(server.pid, LINK)) == held
     assert server.api("/health")["status"] == "healthy"
-    [line] = [line for line in server.log if b" error " in line]
+    [line] = [line for line in server.log if b"Z error " in line]
     assert b"killed by signal 9" in line and b"started again" in line
     # What the old one held is gone, and an answer about that time says so.
     assert server.api("/api/events", type="connection")["complete"] is False

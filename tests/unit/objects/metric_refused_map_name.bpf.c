@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#include "metric_refused.bpf.h"
+
+METRIC(other, 16, struct refused_key, struct refused_value, METRIC_TYPE("counter"));

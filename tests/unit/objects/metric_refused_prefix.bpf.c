@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+#include "metric_refused.bpf.h"
+
+REFUSED_MAP(HASH, 16, struct refused_key, struct refused_value,
+	    METRIC_NAMED("ebpf_server_build_info", "gauge"));
