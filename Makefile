@@ -11,6 +11,7 @@ include mk/config.mk
 include mk/bpf.mk
 include mk/server.mk
 include mk/test.mk
+include mk/bench.mk
 include mk/guard.mk
 include mk/lint.mk
 include mk/deps.mk

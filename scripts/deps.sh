@@ -3,8 +3,8 @@
 # What the distribution must provide, by purpose.
 #   deps.sh install PURPOSE...   installs what is missing; sudo only when not root
 #   deps.sh check PURPOSE...     names what is missing; exit status 1 when something is
-# Purposes: run (build and run), test (run the tests), dev (lint and format), cross (other
-# architectures).
+# Purposes: run (build and run), test (run the tests), dev (lint and format), bench (tools to
+# compare with), cross (other architectures).
 set -eu
 
 packages_apt() {
@@ -14,6 +14,7 @@ packages_apt() {
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
 		util-linux valgrind "$(apt_bpftool)" ;;
 	dev) echo clang-format shellcheck python3-pyflakes git ;;
+	bench) echo python3 iproute2 binutils bpftrace libbpf-tools bpfcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-riscv64-linux-gnu ;;
 	esac
 }
@@ -37,6 +38,7 @@ packages_dnf() {
 	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
 		python3-jsonschema iproute nftables util-linux valgrind bpftool ;;
 	dev) echo clang-tools-extra ShellCheck python3-pyflakes git ;;
+	bench) echo python3 iproute binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnu gcc-riscv64-linux-gnu ;;
 	esac
 }
@@ -47,6 +49,7 @@ packages_pacman() {
 	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables util-linux \
 		valgrind bpf ;;
 	dev) echo clang shellcheck python-pyflakes git ;;
+	bench) echo python iproute2 binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo aarch64-linux-gnu-gcc riscv64-linux-gnu-gcc ;;
 	esac
 }
