@@ -24,7 +24,8 @@ def _sixty_four_cores(drain_ns, storm):
     one = max(rates["ours"])
     return (
         f"On {CORES} cores a storm on all of them, at the {one / 1e6:.2f} M connects/s that one "
-        f"core made here while it was observed, would be {CORES * one / 1e6:,.0f} M events/s. The one "
+        f"core made here while it was observed, would be {CORES * one / 1e6:,.0f} M events/s. "
+        f"The one "
         f"reader thread needs {show(drain_ns)} ns an event at high rates, so it takes "
         f"{1e3 / drain_ns:,.1f} M/s; and all cores reserve their records under the one lock of the "
         "stream's ring, which slows them before that. What goes past is lost and counted, not "
