@@ -37,15 +37,21 @@ def parse(arguments):
 
 
 def run_experiment(stand, name):
-    begin = time.monotonic()
+    begin, before = time.monotonic(), set(stand.figures)
     print(f"  {'BENCH':8} {name} ", end="", flush=True, file=sys.stderr)
+    stand.others.clear()
     try:
         importlib.import_module(f"experiments.{name}").run(stand)
     except (BenchError, OSError, ValueError, KeyError, ZeroDivisionError) as error:
         # One that fails leaves its goals without figures, and says why.
         stand.failures[name] = f"{type(error).__name__}: {error}"
+        for figure in set(stand.figures) - before:
+            del stand.figures[figure]
         print(f"failed: {error}", file=sys.stderr)
         return
+    stand.look_around()
+    for figure in set(stand.figures) - before:
+        stand.figures[figure].others = tuple(sorted(stand.others))
     print(f"{time.monotonic() - begin:.1f} s", file=sys.stderr)
 
 
@@ -100,9 +106,6 @@ def main():
     print(table.terminal(results))
     for name, reason in document["skipped_peers"].items():
         print(f"skipped {name}: {reason}")
-    if document["machine"]["other_programs"]:
-        print("eBPF programs of others were loaded meanwhile and are in every figure: "
-              + ", ".join(document["machine"]["other_programs"]))
     print(f"{table.summary(results)}; {document['seconds']:.0f} s")
     if options.json:
         write(options.json, document)

@@ -95,6 +95,7 @@ def command(stand, *options):
 @contextlib.contextmanager
 def daemon(stand, *options):
     """A server that is ready, ended on the way out."""
+    stand.look_around()
     with stand.child(command(stand, *options), "server") as process:
         running = Daemon(process)
         wait_for(running.is_ready, "the server to be ready")

@@ -4,6 +4,8 @@ import dataclasses
 import statistics
 
 REACHED, MISSED, NOT_MEASURED, TOLD = "reached", "missed", "not measured", "-"
+# Measured beside programs of others, which slow the unobserved side too: ratios come out too good.
+DISTURBED = "disturbed"
 
 
 def median(samples):
@@ -24,6 +26,7 @@ class Figure:
     samples: list
     peers: dict = dataclasses.field(default_factory=dict)
     detail: dict = dataclasses.field(default_factory=dict)
+    others: tuple = ()  # programs of others that were loaded meanwhile
 
 
 @dataclasses.dataclass
@@ -69,6 +72,9 @@ def judge(goal, figures, absent, skipped_peers):
     result.spread = quartiles(figure.samples)
     result.samples, result.detail = figure.samples, figure.detail
     result.verdict = verdict_of(goal, result.value)
+    if figure.others and goal.limit is not None:
+        result.verdict = DISTURBED
+        result.reason = f"programs of others were loaded: {', '.join(figure.others)}"
     for name in goal.peers:
         if figure.peers.get(name):
             result.peers[name] = _peer(figure.peers[name], result.value)

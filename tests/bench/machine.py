@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 
-from peers import PATH
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 def _first(path, pattern):
@@ -31,7 +31,6 @@ def describe():
         "virtual": bool(_first("/proc/cpuinfo", r"^flags\s*:.*(hypervisor)")),
         "system": _first("/etc/os-release", r'^PRETTY_NAME="?([^"\n]*)') or "unknown",
         "load_average": os.getloadavg()[0],
-        "other_programs": other_programs(),
     }
 
 

@@ -8,9 +8,8 @@ import shutil
 import signal
 import subprocess
 
+from machine import PATH
 from stand import BenchError, wait_for
-
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 # What an administrator would type to see each connect with its result and time.
 CONNECT_SCRIPT = """
@@ -34,25 +33,29 @@ tracepoint:skb:kfree_skb /args->reason > 2/ {
 """
 
 
+# The name of the load by which a peer is known to be attached: no header or error has it.
+# Ten bytes, since tcpstates-bpfcc cuts names there.
+TRIGGER = "bench-seen"
+
+
 @dataclasses.dataclass(frozen=True)
 class Peer:
     name: str
-    package: str
-    command: tuple          # "{tools}" stands for the folder of our own references
-    load: str = "connect"   # what makes it say something, by which it is known to be attached
-    version: tuple = ()     # the command that tells it
+    package: str            # "": a reference of our own, which says when it is ready
+    command: tuple          # "{tools}", "{objects}": folders of what was built
+    load: str = "connect"   # what makes it show an event
+    observes: bool = True   # it must have seen events when it ends
 
 
 PEERS = {peer.name: peer for peer in (
-    Peer("bpftrace", "bpftrace", ("bpftrace", "-q", "-e", STRUCTS + CONNECT_SCRIPT),
-         version=("bpftrace", "--version")),
+    Peer("bpftrace", "bpftrace", ("bpftrace", "-q", "-e", STRUCTS + CONNECT_SCRIPT)),
     Peer("bpftrace-drop", "bpftrace", ("bpftrace", "-q", "-e", DROP_SCRIPT), load="udp-closed"),
     Peer("tcpstates", "libbpf-tools", ("tcpstates",), load="connect-close"),
     Peer("tcpstates-bpfcc", "bpfcc-tools", ("tcpstates-bpfcc",), load="connect-close"),
     Peer("reference", "", ("{tools}/consumer", "{tools}/connect.bpf.o", "events")),
     Peer("reference-drop", "", ("{tools}/consumer", "{tools}/drop.bpf.o", "events")),
     Peer("reference-same", "", ("{tools}/consumer", "{objects}/connection.bpf.o", "connection")),
-    Peer("hello", "", ("{tools}/hello", "8090")),
+    Peer("hello", "", ("{tools}/hello", "8090"), observes=False),
 )}
 START_DEADLINE = 15.0
 
@@ -76,6 +79,23 @@ class Running:
     def forget_output(self):
         os.truncate(self.output, 0)
 
+    def confirm(self):
+        """Raises Absent unless it observed what was just measured. One that has died, or never
+        was attached, slows nothing down and would look like the best of all."""
+        status = self.process.poll()
+        if status is not None:
+            raise Absent(f"it ended while it was measured (exit status {status})")
+        if self.peer.package and self.peer.observes:
+            wait_or_absent(lambda: os.path.getsize(self.output) > 0,
+                           f"{self.peer.name} showed nothing while it was measured", 2.0)
+
+
+def wait_or_absent(condition, what, deadline):
+    try:
+        wait_for(condition, what, deadline)
+    except BenchError:
+        raise Absent(what) from None
+
 
 def _command(stand, peer):
     command = [part.replace("{tools}", str(stand.tools)).replace("{objects}", str(stand.objects))
@@ -86,21 +106,29 @@ def _command(stand, peer):
     return [found, *command[1:]]
 
 
-def _last_line(path):
-    lines = path.read_text(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it says nothing")
+def _last_words(running):
+    """What it says at its end: on standard output, as bcc does, or on standard error."""
+    for path in (running.output, running.process.errors):
+        lines = [line.strip() for line in path.read_text(errors="replace").split("\n")]
+        if any(lines):
+            return [line for line in lines if line][-1][:160]
+    return f"exit status {running.process.returncode}, without a word"
 
 
-def _speaks(running):
+def _is_attached(running):
+    """It has shown an event of the load that was made for this; a reference says so itself."""
     if running.process.poll() is not None:
-        raise Absent(f"it ends: {_last_line(running.process.errors)[:120]}")
-    return os.path.getsize(running.output) > 0
+        raise Absent(f"it ends at once: {_last_words(running)}")
+    said = running.output.read_bytes()
+    return TRIGGER.encode() in said if running.peer.package else b'"ready":true' in said
 
 
 @contextlib.contextmanager
 def running(stand, name):
-    """The peer, attached: it has seen a load. Raises Absent, and remembers why."""
+    """The peer, attached: it has shown an event. Raises Absent, and remembers why; so does
+    confirm(), which whoever measures calls when it is done."""
     peer = PEERS[name]
+    stand.look_around()
     output = stand.folder / f"{name}.output"
     try:
         command = _command(stand, peer)
@@ -114,15 +142,16 @@ def running(stand, name):
         try:
             if peer.package:
                 # It may hold lines back until some thousand bytes are there.
-                with stand.background(peer.load, rate=5000, seconds=START_DEADLINE):
-                    wait_for(lambda: _speaks(it), f"{name} to say something", START_DEADLINE)
+                with stand.background(peer.load, rate=5000, seconds=START_DEADLINE,
+                                      command=TRIGGER):
+                    wait_or_absent(lambda: _is_attached(it), "it shows no event", START_DEADLINE)
             else:
-                wait_for(lambda: _speaks(it), f"{name} to be ready", START_DEADLINE)
-        except (Absent, BenchError) as error:
+                wait_or_absent(lambda: _is_attached(it), "it does not get ready", START_DEADLINE)
+            it.forget_output()
+            yield it
+        except Absent as error:
             stand.skipped_peers[name] = str(error)
-            raise Absent(str(error)) from None
-        it.forget_output()
-        yield it
+            raise
 
 
 def versions():

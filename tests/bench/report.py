@@ -41,9 +41,6 @@ def _machine(document):
     skipped = [f"- {name} was skipped: {reason}"
                for name, reason in document["skipped_peers"].items()]
     lines += ["", *skipped] if skipped else []
-    if machine["other_programs"]:
-        lines += ["", "Other eBPF programs were loaded meanwhile and are in every figure: "
-                  + ", ".join(machine["other_programs"]) + "."]
     for name, reason in document["failures"].items():
         lines += ["", f"The part `{name}` failed: {reason}"]
     return "\n".join(lines)

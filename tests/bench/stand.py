@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import time
 
+import machine
+
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 PR_SET_PDEATHSIG = 1
 LOAD_TIMEOUT = 150
@@ -95,6 +97,7 @@ class Stand:
         self.tools, self.objects = pathlib.Path(tools), pathlib.Path(objects)
         self.figures, self.absent, self.curves = {}, {}, {}
         self.skipped_peers, self.failures = {}, {}
+        self.others = set()  # programs of others that were seen since an experiment began
         self._stack = contextlib.ExitStack()
         self.folder = pathlib.Path(self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="ebpf-server-bench-")))
@@ -123,6 +126,14 @@ class Stand:
             yield process
         finally:
             end(process, stop)
+
+    def look_around(self):
+        """Notes eBPF programs of others. Called when none of ours is loaded; ours from before may
+        take a moment to go."""
+        found = machine.other_programs()
+        if found:
+            time.sleep(0.3)
+            self.others.update(machine.other_programs() or ())
 
     def load_command(self, kind, **options):
         arguments = [part for key, value in options.items() if value is not None

@@ -2,7 +2,7 @@
 """The results as one table: on the terminal, and in Markdown."""
 import itertools
 
-from figures import MISSED, NOT_MEASURED, REACHED, show
+from figures import DISTURBED, MISSED, NOT_MEASURED, REACHED, show
 
 HEADS = ("", "figure", "limit", "ours", "spread", "peer", "ratio", "verdict")
 WIDTH_OF_TEXT, WIDTH_OF_VERDICT = 46, 44
@@ -29,7 +29,7 @@ def peers_of(result):
 
 
 def verdict_of(result):
-    return f"{NOT_MEASURED}: {result.reason}" if result.verdict == NOT_MEASURED else result.verdict
+    return f"{result.verdict}: {result.reason}" if result.reason else result.verdict
 
 
 def rows(results):
@@ -79,5 +79,6 @@ def markdown(results):
 
 def summary(results):
     counts = {verdict: sum(result.verdict == verdict for result in results)
-              for verdict in (REACHED, MISSED, NOT_MEASURED)}
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+              for verdict in (REACHED, MISSED, DISTURBED, NOT_MEASURED)}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()
+                     if count or verdict != DISTURBED)

@@ -20,12 +20,13 @@ def run(stand):
     ours, hello = [], []
     # No programs: a request alone, without the events that it makes itself.
     with daemon(stand, "--programs", "none") as server, peers.running(stand, "hello") as peer:
-        for number in range(stand.pick(10, 4)):
+        for number in range(stand.pick(10, 3)):
             turns = [lambda: ours.append(
                          _a_request(stand, server.pids, daemons.ADDRESS, "/health")),
                      lambda: hello.append(_a_request(stand, peer.pids, HELLO, "/"))]
             for turn in turns if number % 2 else reversed(turns):
                 turn()
+        peer.confirm()
     stand.figures["api.health"] = Figure(
         [one / other for one, other in zip(ours, hello)],
         detail={"microseconds": {"ours": ours, "hello": hello}})

@@ -19,7 +19,7 @@ def an_event(stand, pids, rate, seconds, threads=1):
 
 
 def _paced(stand):
-    seconds, pairs = stand.pick(4, 1), stand.pick(5, 2)
+    seconds, pairs = stand.pick(4, 0.8), stand.pick(5, 2)
     ours, theirs, less, fast = [], [], [], []
     for _ in range(pairs):
         with daemon(stand) as server:
@@ -27,7 +27,9 @@ def _paced(stand):
             ours.append(an_event(stand, server.pids, 20_000, seconds)[0])
             fast.append(an_event(stand, server.pids, 100_000, seconds)[0])
         with contextlib.suppress(peers.Absent), peers.running(stand, "bpftrace") as peer:
-            theirs.append(an_event(stand, peer.pids, 20_000, seconds)[0])
+            cost = an_event(stand, peer.pids, 20_000, seconds)[0]
+            peer.confirm()
+            theirs.append(cost)
             less.append(theirs[-1] / ours[-1])
     stand.figures["cpu.20k"] = Figure(ours, {"bpftrace": theirs})
     stand.figures["cpu.100k"] = Figure(fast)
@@ -38,7 +40,7 @@ def _paced(stand):
 
 
 def _idle(stand):
-    seconds = stand.pick(5, 2.5)
+    seconds = stand.pick(5, 2)
     shares = []
     with daemon(stand) as server:
         time.sleep(1)  # what the start left to do is over

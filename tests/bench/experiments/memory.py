@@ -61,7 +61,7 @@ def _json(stand, server):
     path, rates, bytes_each = "/api/events?type=connection&limit=10000&format=ndjson", [], []
     for _ in range(stand.pick(4, 2)):
         before = server.user_ns(daemons.is_http_thread)
-        made = stand.load("http", seconds=stand.pick(3, 1.2), to=daemons.ADDRESS, path=path)
+        made = stand.load("http", seconds=stand.pick(3, 1), to=daemons.ADDRESS, path=path)
         used = server.user_ns(daemons.is_http_thread) - before
         rates.append(made["made"] * 10_000 / used * 1e3 if used else 0)
         bytes_each.append(made["bytes"] / made["made"] / 10_000)
