@@ -90,7 +90,9 @@ def measure(options):
 
 def main():
     options = parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, end_by_signal)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # SIGINT too: a shell starts what runs in the background with it ignored.
+        signal.signal(number, end_by_signal)
     for name in [name for name in os.environ if name.startswith("EBPF_SERVER_")]:
         del os.environ[name]
     begin = time.monotonic()

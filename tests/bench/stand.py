@@ -15,6 +15,7 @@ import machine
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 PR_SET_PDEATHSIG = 1
 LOAD_TIMEOUT = 150
+SCRATCH = "/dev/shm"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -23,8 +24,8 @@ class BenchError(Exception):
 
 
 def enter_namespaces():
-    """Own mounts (tracefs, debugfs for peers that look there) and own network (loopback alone).
-    Both are gone with the last process in them, however that ends."""
+    """Own mounts (tracefs, debugfs for peers that look there, scratch) and own network (loopback
+    alone). Both are gone with the last process in them, however that ends."""
     if os.geteuid() != 0:
         raise BenchError("eBPF programs are loaded here: run as root (make bench does)")
     if _libc.unshare(CLONE_NEWNS | CLONE_NEWNET):
@@ -34,6 +35,8 @@ def enter_namespaces():
                               ("debugfs", "/sys/kernel/debug", "tracing")):
         if os.path.isdir(path) and not os.path.exists(f"{path}/{probe}"):
             subprocess.run(["mount", "-t", kind, kind, path], check=False, capture_output=True)
+    # What is written meanwhile is gone with the namespace, even if we are killed.
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", SCRATCH], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
@@ -100,7 +103,7 @@ class Stand:
         self.others = set()  # programs of others that were seen since an experiment began
         self._stack = contextlib.ExitStack()
         self.folder = pathlib.Path(self._stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="ebpf-server-bench-")))
+            tempfile.TemporaryDirectory(prefix="ebpf-server-bench-", dir=SCRATCH)))
 
     def __enter__(self):
         return self
