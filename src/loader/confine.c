@@ -197,8 +197,8 @@ static int empty_root(struct confine_directory *directory)
 }
 
 /* Every file-system right that the running kernel can refuse is refused, but beneath the one
- * directory: rules are what allows, and there are no others. Rights by ABI: linux/landlock.h; 13 in the first, REFER, TRUNCATE, and
- * IOCTL_DEV in the second, third and fifth. */
+ * directory: rules are what allows, and there are no others. Rights by ABI: linux/landlock.h; 13
+ * in the first, REFER, TRUNCATE, and IOCTL_DEV in the second, third and fifth. */
 static uint64_t landlock_rights(long abi)
 {
 	unsigned int count = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13;
