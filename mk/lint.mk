@@ -6,7 +6,7 @@ SHELL_FILES := $(sort $(wildcard scripts/*.sh) .ci/run)
 PYTHON_FILES := $(sort $(wildcard scripts/*.py) \
 	$(shell find tests programs -name '*.py') $(wildcard *.py))
 
-CLANG_OBJECTS := $(filter-out %/registry.o,$(clang_OBJECTS)) \
+CLANG_OBJECTS := $(filter-out $(clang_TABLES),$(clang_OBJECTS)) \
 	$(patsubst %.c,$(OUT)/clang/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) \
 	$(sort $(wildcard tests/tools/*.c)) $(GUARD_SOURCES))
 
