@@ -57,10 +57,10 @@ async function bundle(site, entry, names = {}) {
 		minify: true,
 		write: false,
 		format: "esm",
-		target: ["es2022", "chrome109", "firefox115", "safari16"],
+		target: ["es2022", "chrome123", "firefox124", "safari17.5"],
 		legalComments: "eof",
-		// Fonts and pictures are files of their own, named by whoever adds them.
-		external: ["*.woff2", "*.svg"],
+		// Files of their own, whose names are filled in.
+		external: ["*}}"],
 		logLevel: "warning",
 	});
 	return addHashed(site, entry.replace(/\.ts$/, ".js"), fill(result.outputFiles[0].text, names));
