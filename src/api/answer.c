@@ -77,6 +77,7 @@ int answer_error(struct answer *answer, unsigned int status, const char *format,
 	answer->status = status;
 	answer->media_type = MEDIA_JSON;
 	answer->header_count = 0;
+	answer->as_is = false;
 	answer->fixed = NULL;
 	answer->cache_control = NULL;
 	json_init(&json, &answer->body);

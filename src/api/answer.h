@@ -43,7 +43,8 @@ struct answer {
 	unsigned int status; /* 0: not answered yet */
 	const char *media_type;
 	struct buffer body;
-	/* Instead of the body: bytes that stay where they are, not compressed once more. */
+	bool as_is; /* never compressed on its way out */
+	/* Instead of the body: bytes that stay where they are; goes with as_is. */
 	const void *fixed;
 	size_t fixed_length;
 	const char *cache_control; /* NULL: no-store */

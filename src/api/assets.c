@@ -92,6 +92,7 @@ static int give_form(const struct asset *asset, const struct request *request,
 static int give(const struct site *site, const struct asset *asset, const struct request *request,
 		struct answer *answer)
 {
+	answer->as_is = true;
 	answer->media_type = asset->media_type;
 	answer->cache_control = asset->immutable ? KEEP : ASK;
 	/* Weak: the same for every form. */

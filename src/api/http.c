@@ -67,15 +67,15 @@ static void add_headers(struct MHD_Response *response, const struct answer *answ
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
 				answer->cache_control ? answer->cache_control : "no-store");
+	for (size_t i = 0; i < answer->header_count; i++)
+		MHD_add_response_header(response, answer->headers[i].name,
+					answer->headers[i].constant ? answer->headers[i].constant
+								    : answer->headers[i].value);
 	if (compressible)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
 					MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	if (compressed)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-	for (size_t i = 0; i < answer->header_count; i++)
-		MHD_add_response_header(response, answer->headers[i].name,
-					answer->headers[i].constant ? answer->headers[i].constant
-								    : answer->headers[i].value);
 }
 
 static const char *request_header(struct MHD_Connection *connection, const char *name)
@@ -86,7 +86,7 @@ static const char *request_header(struct MHD_Connection *connection, const char 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exchange *exchange,
 				   struct answer *answer)
 {
-	bool compressible = answer->body.length > COMPRESS_MINIMUM;
+	bool compressible = !answer->as_is && answer->body.length > COMPRESS_MINIMUM;
 	bool compressed = compressible &&
 			  compress_accepted("gzip", exchange->request.accept_encoding) &&
 			  compress_body(&answer->body) == 0;

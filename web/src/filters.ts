@@ -108,7 +108,7 @@ export function filterBar(): FilterBar {
 						input.focus();
 					},
 				},
-				h("span", { class: "chip-name" }, name),
+				h("span", { class: "chip-name" }, `${name}=`),
 				h("span", { class: "chip-value" }, visible(value)),
 			),
 			h(

@@ -41,13 +41,14 @@ function scaled(value: number, steps: readonly [number, string][]): string {
 	return digits(value) + (steps.at(-1) as [number, string])[1];
 }
 
-/** 20113 → "20.1k" */
+/** 20113 → "20.1k"; what has four digits is written out. */
 export function short(value: number): string {
+	if (Math.abs(value) >= 1e3 && Math.abs(value) < 1e4) return count(value);
 	return scaled(value, [
 		[1e12, "T"],
 		[1e9, "G"],
 		[1e6, "M"],
-		[1e4, "k"],
+		[1e3, "k"],
 		[1, ""],
 	]);
 }

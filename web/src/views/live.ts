@@ -169,6 +169,7 @@ export function live(): View {
 				continue;
 			}
 			received++;
+			if (paused) whilePaused++;
 			waiting.push(message);
 		}
 		if (waiting.length > 2 * ROWS) {
@@ -187,7 +188,6 @@ export function live(): View {
 		say(speed, rate(received));
 		const parts: string[] = [];
 		if (paused) {
-			whilePaused += received;
 			parts.push(`Paused: ${count(whilePaused)} since then.`);
 		} else if (skipped) {
 			parts.push(

@@ -13,6 +13,8 @@ const REFRESH_MS = 2000;
 const LINES = 1000;
 const POINTS = 600;
 const CURVES = 8;
+// A browser opens six connections to a server, for all its pages together; each room is one.
+const JOINED = 3;
 
 interface Room {
 	name: string;
@@ -205,7 +207,7 @@ export function rooms(): View {
 		const others = query.getAll("room").filter((room) => room !== name);
 		const was = query.getAll("room").includes(name);
 		query.delete("room");
-		for (const room of was ? others : [...others, name]) query.append("room", room);
+		for (const room of was ? others : [...others, name].slice(-JOINED)) query.append("room", room);
 		navigate(hrefOf("rooms", query));
 	}
 
@@ -415,7 +417,7 @@ export function rooms(): View {
 	return {
 		element,
 		update() {
-			const wanted = parameters().getAll("room");
+			const wanted = parameters().getAll("room").slice(-JOINED);
 			for (const name of [...joined.keys()]) if (!wanted.includes(name)) leave(name);
 			for (const name of wanted) if (!joined.has(name)) join(name);
 			readFilter();
