@@ -17,7 +17,8 @@ define npm_ci
 	$(call say,NPM,$(2)/node_modules)
 	$(Q)mkdir -p $(2)
 	$(Q)cp $(WEB_PACKAGES:%=$(1)/%) $(2)/
-	$(Q)(cd $(2) && npm ci --loglevel error --no-progress >npm.log 2>&1) || { cat $(2)/npm.log >&2; \
+	$(Q)(cd $(2) && npm ci --loglevel error --no-progress >npm.log 2>&1) || { \
+		cat $(2)/npm.log >&2; \
 		echo "make: npm could not fetch the packages of $(1)/: it needs the network once" \
 			"(or build without the dashboard: make WEB=no)" >&2; exit 1; }
 endef

@@ -102,7 +102,10 @@ async function docs() {
 	const swagger = join(modules, "swagger-ui-dist");
 	// What is named in them is not shipped.
 	const read = (name) =>
-		readFileSync(join(swagger, name), "utf8").replace(/[/*# ]+sourceMappingURL=\S+( \*\/)?/, "");
+		readFileSync(join(swagger, name), "utf8").replace(
+			/[/*# ]+sourceMappingURL=\S+( \*\/)?/,
+			"",
+		);
 	const names = {
 		"icon.svg": addFile("docs", join(here, "icon.svg")),
 		"swagger.js": addHashed("docs", "swagger-ui.js", read("swagger-ui-bundle.js")),
@@ -156,7 +159,8 @@ function writeTable() {
 		rows.push(
 			`\t{ .site = "${file.site}", .name = "${file.name}",\n` +
 				`\t  .media_type = "${kind}", .etag = "\\"${form.etag}\\"",\n` +
-				`\t  .immutable = ${file.immutable}, .size = ${form.size},\n${parts.join("")}\t},\n`,
+				`\t  .immutable = ${file.immutable}, .size = ${form.size},\n` +
+				`${parts.join("")}\t},\n`,
 		);
 	}
 	let declarations = "";
@@ -186,5 +190,6 @@ rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 await dashboard();
 await docs();
-for (const file of files) writeFileSync(join(dist, `${file.site}_${file.name || "index"}`), file.data);
+for (const file of files)
+	writeFileSync(join(dist, `${file.site}_${file.name || "index"}`), file.data);
 writeTable();

@@ -2,7 +2,8 @@
 // Runs scenarios in Debian's Chromium for test_web.py: a line of JSON in asks for one, a line of
 // JSON out says how it went.
 //   node tests/web/runner.mjs MODULES CHROMIUM OUTPUT
-//   {"run": "…", "url": "http://…", "tools": "build/test/tools", …} → {"ok": true} or {"failed": "…"}
+//   {"run": "…", "url": "http://…", "tools": "build/test/tools", …}
+//   → {"ok": true} or {"failed": "…"}
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";

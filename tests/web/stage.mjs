@@ -25,7 +25,10 @@ export class Stage {
 	}
 
 	/** A page of the server in a browser of its own; `path` such as "/ui/live?type=connection". */
-	async open(path, { width = 1440, height = 900, theme = "light", init, ...options } = {}) {
+	async open(
+		path,
+		{ width = 1440, height = 900, theme = "light", init, route, ...options } = {},
+	) {
 		const context = await this.browser.newContext({
 			viewport: { width, height },
 			colorScheme: theme,
@@ -37,9 +40,12 @@ export class Stage {
 		context.setDefaultTimeout(DEADLINE);
 		await context.addInitScript(() => {
 			document.addEventListener("securitypolicyviolation", (event) =>
-				console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`),
+				console.error(
+					`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`,
+				),
 			);
 		});
+		if (route) await context.route("**/*", route);
 		if (init) await context.addInitScript(init);
 		const page = await context.newPage();
 		this.pages.push(page);
@@ -84,7 +90,10 @@ export class Stage {
 
 	/** Makes connects by tests/tools/trigger; returns {pid, calls…}. */
 	async trigger(kind, address, options = {}) {
-		const list = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+		const list = Object.entries(options).flatMap(([name, value]) => [
+			`--${name}`,
+			String(value),
+		]);
 		const { stdout } = await exec(`${this.task.tools}/trigger`, [...list, kind, address]);
 		return JSON.parse(stdout);
 	}

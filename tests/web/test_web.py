@@ -17,7 +17,7 @@ OUTPUT = tools.ROOT / "build" / "test" / "web" / "pictures"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DEADLINE = 180
 
-SCENARIO = re.compile(r'^scenario\("([^"]+)"', re.MULTILINE)
+SCENARIO = re.compile(r'^scenario\(\s*"([^"]+)"', re.MULTILINE)
 FILES = sorted((HERE / "scenarios").glob("*.mjs"))
 ALL = [name for file in FILES for name in SCENARIO.findall(file.read_text(encoding="utf-8"))]
 OVERVIEW = SCENARIO.findall((HERE / "scenarios" / "overview.mjs").read_text(encoding="utf-8"))

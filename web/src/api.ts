@@ -78,7 +78,10 @@ export async function send<T>(method: string, path: string, body?: unknown): Pro
 		method,
 		...(body === undefined
 			? {}
-			: { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+			: {
+					body: JSON.stringify(body),
+					headers: { "Content-Type": "application/json" },
+				}),
 	});
 	return (await response.json()) as T;
 }
@@ -142,7 +145,10 @@ export async function readStream(
 		try {
 			const response = await request(url, {
 				signal,
-				headers: { Accept: "text/event-stream", ...(last ? { "Last-Event-ID": last } : {}) },
+				headers: {
+					Accept: "text/event-stream",
+					...(last ? { "Last-Event-ID": last } : {}),
+				},
 			});
 			handlers.state(true);
 			tries = 0;
@@ -160,8 +166,12 @@ export async function readStream(
 			handlers.state(false, "The server ended the stream.");
 		} catch (error) {
 			if (signal.aborted || isAbort(error)) return;
-			if (error instanceof ApiError && error.status >= 400 && error.status < 500 &&
-			    error.status !== 429) {
+			if (
+				error instanceof ApiError &&
+				error.status >= 400 &&
+				error.status < 500 &&
+				error.status !== 429
+			) {
 				handlers.refused(error);
 				return;
 			}
@@ -174,12 +184,14 @@ export async function readStream(
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
 	return new Promise((resolve) => {
 		const timer = setTimeout(resolve, ms);
-		signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+		signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), {
+			once: true,
+		});
 	});
 }
 
-/** Runs now and then every `ms`, not while the page is hidden, never twice at a time, and less often
- * where the answer takes long. Errors go to `failed`; the next try comes all the same. */
+/** Runs now and then every `ms`, not while the page is hidden, never twice at a time, and less
+ * often where the answer takes long. Errors go to `failed`; the next try comes all the same. */
 export function poll(
 	ms: number,
 	signal: AbortSignal,

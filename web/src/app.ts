@@ -35,9 +35,18 @@ const forever = new AbortController().signal;
 const main = h("main", { id: "main", tabindex: "-1" });
 const links = h("ul", { class: "nav-links" });
 const healthText = h("span", { class: "health-text" }, "…");
-const healthBox = h("div", { class: "health", role: "status" }, h("span", { class: "dot" }), healthText);
+const healthBox = h(
+	"div",
+	{ class: "health", role: "status" },
+	h("span", { class: "dot" }),
+	healthText,
+);
 const banner = h("p", { class: "banner", role: "alert", hidden: true });
-const themeButton = h("button", { type: "button", class: "button quiet", click: () => nextTheme() });
+const themeButton = h("button", {
+	type: "button",
+	class: "button quiet",
+	click: () => nextTheme(),
+});
 const zoneButton = h("button", {
 	type: "button",
 	class: "button quiet",
@@ -83,7 +92,12 @@ function showNavigation(): void {
 		h(
 			"li",
 			{},
-			h("a", { href: "../docs/", title: "API documentation" }, icon("docs"), h("span", {}, "API")),
+			h(
+				"a",
+				{ href: "../docs/", title: "API documentation" },
+				icon("docs"),
+				h("span", {}, "API"),
+			),
 		),
 	);
 	const title = VIEWS.find((one) => one.name === now)?.title ?? "";
@@ -109,7 +123,11 @@ function showView(): void {
 }
 
 function showPreferences(): void {
-	const names = { auto: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
+	const names = {
+		auto: "Colours: as the system",
+		light: "Colours: light",
+		dark: "Colours: dark",
+	};
 	const icons = { auto: "auto", light: "sun", dark: "moon" };
 	show(themeButton, icon(icons[theme()]));
 	themeButton.setAttribute("aria-label", names[theme()]);
@@ -216,19 +234,22 @@ function onKey(event: KeyboardEvent): void {
 
 show(
 	document.getElementById("app")!,
-	h("a", { class: "skip", href: "#main", click: (event: Event) => {
-		event.preventDefault();
-		main.focus();
-	} }, "To the content"),
+	h(
+		"a",
+		{
+			class: "skip",
+			href: "#main",
+			click: (event: Event) => {
+				event.preventDefault();
+				main.focus();
+			},
+		},
+		"To the content",
+	),
 	h(
 		"header",
 		{ class: "side" },
-		h(
-			"a",
-			{ class: "brand", href: "./" },
-			icon("live"),
-			h("span", {}, "ebpf-server"),
-		),
+		h("a", { class: "brand", href: "./" }, icon("live"), h("span", {}, "ebpf-server")),
 		h("nav", { "aria-label": "Views" }, links),
 		h(
 			"div",

@@ -103,7 +103,13 @@ export function chart(options: ChartOptions): Chart {
 				points: { show: false },
 				spanGaps: options.gaps ?? false,
 				...(options.stacked
-					? { paths: uPlot.paths.bars!({ size: [0.86, 40], align: 1, gap: 1 }) }
+					? {
+							paths: uPlot.paths.bars!({
+								size: [0.86, 40],
+								align: 1,
+								gap: 1,
+							}),
+						}
 					: {}),
 				value: (_u: uPlot, _v: number, _s: number, at: number | null) => {
 					const one = last?.[1][order(series.length, i)];
@@ -142,16 +148,26 @@ export function chart(options: ChartOptions): Chart {
 				cursor: {
 					y: false,
 					points: { size: 6 },
-					drag: { x: Boolean(options.zoom), y: false, setScale: false },
+					drag: {
+						x: Boolean(options.zoom),
+						y: false,
+						setScale: false,
+					},
 				},
 				legend: {
 					live: true,
-					markers: { fill: (_u, i) => css(`--series-${shown[i - 1]?.colour ?? 0}`) },
+					markers: {
+						fill: (_u, i) => css(`--series-${shown[i - 1]?.colour ?? 0}`),
+					},
 				},
 				series: [
-					{ label: "", value: (_, at) => at === null && last?.[1][0]?.idle !== undefined
+					{
+						label: "",
+						value: (_, at) =>
+							at === null && last?.[1][0]?.idle !== undefined
 								? ""
-								: clock(at ?? last?.[0][idle(last[0].length)] ?? 0) },
+								: clock(at ?? last?.[0][idle(last[0].length)] ?? 0),
+					},
 					...lines(shown),
 				],
 				hooks: {
@@ -162,7 +178,15 @@ export function chart(options: ChartOptions): Chart {
 								self.posToVal(self.select.left, "x"),
 								self.posToVal(self.select.left + self.select.width, "x"),
 							);
-							self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+							self.setSelect(
+								{
+									left: 0,
+									top: 0,
+									width: 0,
+									height: 0,
+								},
+								false,
+							);
 						},
 					],
 				},
@@ -195,7 +219,10 @@ export function chart(options: ChartOptions): Chart {
 	const observer = new ResizeObserver(() => {
 		if (!plot) again();
 		else if (plot.width !== box.clientWidth)
-			plot.setSize({ width: Math.max(200, box.clientWidth), height: options.height });
+			plot.setSize({
+				width: Math.max(200, box.clientWidth),
+				height: options.height,
+			});
 	});
 	observer.observe(box);
 	const forget = onChange(again);
@@ -217,12 +244,17 @@ export function sparkline(values: number[], width = 96, height = 24): SVGElement
 	const top = Math.max(...values, 1e-9);
 	const step = values.length > 1 ? width / (values.length - 1) : width;
 	const points = values.map(
-		(value, i) => `${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 3)).toFixed(1)}`,
+		(value, i) =>
+			`${(i * step).toFixed(1)},${(height - 1 - (value / top) * (height - 3)).toFixed(1)}`,
 	);
 	return svg(
 		"svg",
-		{ class: "sparkline", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none",
-		  "aria-hidden": "true" },
+		{
+			class: "sparkline",
+			viewBox: `0 0 ${width} ${height}`,
+			preserveAspectRatio: "none",
+			"aria-hidden": "true",
+		},
 		svg("polygon", { points: `0,${height} ${points.join(" ")} ${width},${height}` }),
 		svg("polyline", { points: points.join(" ") }),
 	);

@@ -7,9 +7,9 @@ import type { Schema } from "./schema";
 
 export function shownColumns(schema: Schema): string[] {
 	const known = ["time", "type", "*", ...schema.fieldNames()];
-	const chosen = (parameters().get("_columns") ?? "").split(",").filter((name) =>
-		known.includes(name),
-	);
+	const chosen = (parameters().get("_columns") ?? "")
+		.split(",")
+		.filter((name) => known.includes(name));
 	return chosen.length ? chosen : schema.columns(activeTypes());
 }
 
@@ -21,7 +21,12 @@ export interface ColumnsMenu {
 export function columnsMenu(): ColumnsMenu {
 	const list = h("div", { class: "menu-list" });
 	const element = popover(
-		h("summary", { class: "button" }, icon("columns"), h("span", { class: "label" }, "Columns")),
+		h(
+			"summary",
+			{ class: "button" },
+			icon("columns"),
+			h("span", { class: "label" }, "Columns"),
+		),
 		list,
 	);
 	return {
@@ -51,7 +56,11 @@ export function columnsMenu(): ColumnsMenu {
 				),
 				h(
 					"button",
-					{ type: "button", class: "button", click: () => setParameters({ _columns: null }) },
+					{
+						type: "button",
+						class: "button",
+						click: () => setParameters({ _columns: null }),
+					},
 					"As usual",
 				),
 			);

@@ -21,7 +21,8 @@ export function eventDetail(closed: () => void): Detail {
 		if (element.hidden) return;
 		element.hidden = true;
 		closed();
-		if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+		if (before instanceof HTMLElement && before.isConnected)
+			before.focus({ preventScroll: true });
 	}
 
 	function filterButtons(name: string, value: unknown): HTMLElement {
@@ -85,7 +86,13 @@ export function eventDetail(closed: () => void): Detail {
 				h(
 					"header",
 					{ class: "detail-head" },
-					h("h2", {}, typeBadge(event.type, schema), " ", visible(String(event.command ?? ""))),
+					h(
+						"h2",
+						{},
+						typeBadge(event.type, schema),
+						" ",
+						visible(String(event.command ?? "")),
+					),
 					iconButton("close", "Close (Escape)", close, true),
 				),
 				stream ? h("p", { class: "about" }, stream.description) : null,

@@ -56,7 +56,9 @@ export function loginDialog(): void {
 		},
 		h("h2", { id: "login-title" }, "Log in"),
 		h("p", {}, "This server wants a token. It is kept by this tab until that is closed."),
-		wrong ? h("p", { class: "form-error", role: "alert" }, "The token was not accepted.") : null,
+		wrong
+			? h("p", { class: "form-error", role: "alert" }, "The token was not accepted.")
+			: null,
 		h(
 			"form",
 			{

@@ -141,7 +141,11 @@ export function filterBar(): FilterBar {
 			show(
 				types,
 				...names.map((name) =>
-					h("option", { value: name, selected: name === chosen }, visible(name) || "All types"),
+					h(
+						"option",
+						{ value: name, selected: name === chosen },
+						visible(name) || "All types",
+					),
 				),
 			);
 			types.value = chosen;

@@ -68,7 +68,13 @@ export function eventGrid(label: string, open: (event: Event) => void): Grid {
 	const above = h("tr", { "aria-hidden": "true", class: "spacer" }, h("td"));
 	const below = h("tr", { "aria-hidden": "true", class: "spacer" }, h("td"));
 	const body = h("tbody", {}, above, below);
-	const table = h("table", { class: "grid", "aria-label": label }, cols, h("thead", {}, head), body);
+	const table = h(
+		"table",
+		{ class: "grid", "aria-label": label },
+		cols,
+		h("thead", {}, head),
+		body,
+	);
 	const element = h(
 		"div",
 		{
@@ -120,13 +126,17 @@ export function eventGrid(label: string, open: (event: Event) => void): Grid {
 	function row(event: Event, index: number): HTMLTableRowElement {
 		let found = made.get(event);
 		if (!found) {
-			found = h("tr", {
-				tabindex: "-1",
-				class: event.error && event.error !== "EINPROGRESS" ? "failed" : null,
-				click: () => {
-					if (!getSelection()?.toString()) pick(rows.indexOf(event));
+			found = h(
+				"tr",
+				{
+					tabindex: "-1",
+					class: event.error && event.error !== "EINPROGRESS" ? "failed" : null,
+					click: () => {
+						if (!getSelection()?.toString()) pick(rows.indexOf(event));
+					},
 				},
-			}, ...(narrow.matches ? [both(event)] : names.map((_, i) => cell(event, i))));
+				...(narrow.matches ? [both(event)] : names.map((_, i) => cell(event, i))),
+			);
 			made.set(event, found);
 		}
 		found.setAttribute("aria-rowindex", String(index + 2));
@@ -174,7 +184,12 @@ export function eventGrid(label: string, open: (event: Event) => void): Grid {
 
 	function key(event: KeyboardEvent): void {
 		const steps: Record<string, number> = {
-			ArrowDown: 1, ArrowUp: -1, PageDown: 20, PageUp: -20, Home: -rows.length, End: rows.length,
+			ArrowDown: 1,
+			ArrowUp: -1,
+			PageDown: 20,
+			PageUp: -20,
+			Home: -rows.length,
+			End: rows.length,
 		};
 		if (event.key === "Enter" && rows.length) {
 			pick(active);
@@ -201,17 +216,28 @@ export function eventGrid(label: string, open: (event: Event) => void): Grid {
 		made = new WeakMap();
 		table.classList.toggle("narrow", narrow.matches);
 		const widths = names.map((name, i) => width(name, fields[i]));
-		fill(cols, ...widths.map((size, i) => {
-			const col = h("col");
-			if (i < names.length - 1 || names[i] !== "*") col.style.width = `${size}ch`;
-			return col;
-		}));
-		fill(head, ...names.map((name, i) =>
-			h("th", {
-				scope: "col",
-				class: isQuantity(fields[i]) ? "number" : null,
-				title: fields[i]?.description || null,
-			}, name === "*" ? "what happened" : visible(name))));
+		fill(
+			cols,
+			...widths.map((size, i) => {
+				const col = h("col");
+				if (i < names.length - 1 || names[i] !== "*") col.style.width = `${size}ch`;
+				return col;
+			}),
+		);
+		fill(
+			head,
+			...names.map((name, i) =>
+				h(
+					"th",
+					{
+						scope: "col",
+						class: isQuantity(fields[i]) ? "number" : null,
+						title: fields[i]?.description || null,
+					},
+					name === "*" ? "what happened" : visible(name),
+				),
+			),
+		);
 		const least = names.reduce((sum, name, i) => sum + (name === "*" ? 44 : widths[i]!), 0);
 		table.style.minWidth = narrow.matches ? "0" : `${least}ch`;
 		table.tHead!.hidden = narrow.matches;

@@ -30,7 +30,11 @@ export function hrefOf(view: string, query?: URLSearchParams | Record<string, st
 
 // Characters that a query string may hold as they are, and that people want to read.
 function readable(search: string): string {
-	return search.replace(/%2C/g, ",").replace(/%3A/g, ":").replace(/%2F/g, "/").replace(/%21/g, "!");
+	return search
+		.replace(/%2C/g, ",")
+		.replace(/%3A/g, ":")
+		.replace(/%2F/g, "/")
+		.replace(/%21/g, "!");
 }
 
 /** Goes there; `replace` for what is not worth a step back. */
@@ -53,9 +57,17 @@ export function setParameters(changes: Record<string, string | null>, replace = 
 /** Links within the dashboard are followed without loading it again. */
 export function followLinks(event: MouseEvent): void {
 	const link = (event.target as Element).closest?.("a");
-	if (!link || event.defaultPrevented || event.button !== 0 || link.target ||
-	    event.metaKey || event.ctrlKey || event.shiftKey || event.altKey ||
-	    link.hasAttribute("download"))
+	if (
+		!link ||
+		event.defaultPrevented ||
+		event.button !== 0 ||
+		link.target ||
+		event.metaKey ||
+		event.ctrlKey ||
+		event.shiftKey ||
+		event.altKey ||
+		link.hasAttribute("download")
+	)
 		return;
 	const url = new URL(link.href);
 	const folder = location.pathname.slice(0, location.pathname.lastIndexOf("/") + 1);
@@ -66,5 +78,7 @@ export function followLinks(event: MouseEvent): void {
 
 /** What the API is asked with: the parameters without the view's own. */
 export function apiQuery(query = parameters()): URLSearchParams {
-	return new URLSearchParams([...query].filter(([name, value]) => !name.startsWith("_") && value));
+	return new URLSearchParams(
+		[...query].filter(([name, value]) => !name.startsWith("_") && value),
+	);
 }

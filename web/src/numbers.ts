@@ -17,7 +17,9 @@ export function numbersOf(text: string): Record<string, number> {
 		}
 	}
 	const found: Record<string, number> = {};
-	for (const match of trimmed.matchAll(/([A-Za-z_][\w.%-]{0,31})\s*[:=]\s*(-?\d+(?:\.\d+)?)(?![\w.:])/g))
+	for (const match of trimmed.matchAll(
+		/([A-Za-z_][\w.%-]{0,31})\s*[:=]\s*(-?\d+(?:\.\d+)?)(?![\w.:])/g,
+	))
 		found[match[1]!] = Number(match[2]);
 	return found;
 }

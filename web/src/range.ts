@@ -54,7 +54,11 @@ export interface RangeControl {
 }
 
 export function rangeControl(custom: boolean): RangeControl {
-	const presets = h("div", { class: "segments", role: "group", "aria-label": "Range of time" });
+	const presets = h("div", {
+		class: "segments",
+		role: "group",
+		"aria-label": "Range of time",
+	});
 	const from = h("input", { type: "datetime-local", step: "1" });
 	const to = h("input", { type: "datetime-local", step: "1" });
 	const note = h("span", { class: "zone-note" });
@@ -97,7 +101,11 @@ export function rangeControl(custom: boolean): RangeControl {
 							type: "button",
 							"aria-pressed": String(value === chosen),
 							title: long,
-							click: () => setParameters({ since: value, until: null }),
+							click: () =>
+								setParameters({
+									since: value,
+									until: null,
+								}),
 						},
 						short,
 					),

@@ -73,7 +73,8 @@ export class Schema {
 		if (name === "id") return ID;
 		for (const stream of this.streams) {
 			const found =
-				(!type || stream.name === type) && stream.fields.find((field) => field.name === name);
+				(!type || stream.name === type) &&
+				stream.fields.find((field) => field.name === name);
 			if (found) return found;
 		}
 		return undefined;
@@ -88,7 +89,9 @@ export class Schema {
 
 	/** Names of all fields, of the named streams or of all. */
 	fieldNames(types: string[] = []): string[] {
-		const streams = this.streams.filter((stream) => !types.length || types.includes(stream.name));
+		const streams = this.streams.filter(
+			(stream) => !types.length || types.includes(stream.name),
+		);
 		return [...new Set(streams.flatMap((stream) => stream.fields.map((field) => field.name)))];
 	}
 
@@ -105,7 +108,14 @@ export class Schema {
 	columns(types: string[]): string[] {
 		const only = types.length === 1 ? types[0] : this.names.length === 1 ? this.names[0] : null;
 		if (!only || !this.stream(only)) return ["time", "type", "command", "pid", "*"];
-		return ["time", "command", "pid", ...this.telling(only).slice(0, 8).map((field) => field.name)];
+		return [
+			"time",
+			"command",
+			"pid",
+			...this.telling(only)
+				.slice(0, 8)
+				.map((field) => field.name),
+		];
 	}
 }
 
@@ -138,7 +148,9 @@ export function isQuantity(field: Field | undefined): boolean {
 
 /** Numbers that are names: no thousands in them, nothing to sum up. */
 function isName(field: Field): boolean {
-	return !field.unit && /(^|_)([pt]?id|port|[ug]id|namespace|code|fd|inode|seq)$/.test(field.name);
+	return (
+		!field.unit && /(^|_)([pt]?id|port|[ug]id|namespace|code|fd|inode|seq)$/.test(field.name)
+	);
 }
 
 /** A field's value as text; null and what is not there are "". */
@@ -160,5 +172,7 @@ export function show(value: unknown, field?: Field): string {
 
 /** The expression of a filter that finds exactly this value. */
 export function expression(value: unknown): string {
-	return String(value).replace(/[\\*?,!]|\.\./g, (found) => [...found].map((c) => `\\${c}`).join(""));
+	return String(value).replace(/[\\*?,!]|\.\./g, (found) =>
+		[...found].map((c) => `\\${c}`).join(""),
+	);
 }

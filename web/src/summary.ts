@@ -5,7 +5,7 @@ import { sparkline } from "./chart";
 import { h, show } from "./dom";
 import { hrefOf } from "./location";
 import { expression, type Schema, show as text } from "./schema";
-import { count, percent, short } from "./text";
+import { count, percent, several, short } from "./text";
 
 export interface Values {
 	count: number;
@@ -93,7 +93,13 @@ export interface TopList {
 
 /** A panel of the largest groups, each with its share as a bar and its course as a line; each leads
  * to its events. `fits`: as high as it needs to be; else as high with few rows as with all. */
-export function topList(title: string, about: string, empty: string, rows = 8, fits = false): TopList {
+export function topList(
+	title: string,
+	about: string,
+	empty: string,
+	rows = 8,
+	fits = false,
+): TopList {
 	const total = h("span", { class: "panel-figure" });
 	const list = h("ol", { class: "top" }, ...skeleton(rows));
 	const element = h(
@@ -122,7 +128,17 @@ export function topList(title: string, about: string, empty: string, rows = 8, f
 			{ class: "top-row" },
 			bar,
 			found
-				? h("a", { href: hrefOf("history", { ...filters, ...found }), class: "top-link" }, label)
+				? h(
+						"a",
+						{
+							href: hrefOf("history", {
+								...filters,
+								...found,
+							}),
+							class: "top-link",
+						},
+						label,
+					)
 				: label,
 			group.counts ? sparkline(group.counts, 64, 20) : null,
 			h("span", { class: "top-share" }, percent(group.count / sum)),
@@ -150,7 +166,11 @@ export function topList(title: string, about: string, empty: string, rows = 8, f
 					? h(
 							"li",
 							{ class: "top-row rest" },
-							h("span", { class: "top-name" }, `${count(summary.other.groups)} ${summary.other.groups === 1 ? "other" : "others"}`),
+							h(
+								"span",
+								{ class: "top-name" },
+								several(summary.other.groups, "other"),
+							),
 							h("span", { class: "top-share" }, percent(summary.other.count / sum)),
 							h("span", { class: "top-count" }, short(summary.other.count)),
 						)

@@ -19,6 +19,11 @@ export function visible(text: string): string {
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
+/** 1 → "1 event", 2 → "2 events" */
+export function several(value: number, one: string): string {
+	return `${count(value)} ${one}${value === 1 ? "" : "s"}`;
+}
+
 /** 1234567 → "1,234,567" */
 export function count(value: number): string {
 	return whole.format(value);
@@ -94,7 +99,9 @@ const SCALES: Record<string, (value: number) => string> = {
 export function quantity(value: number, unit: string | null | undefined): string {
 	if (!unit) return Number.isInteger(value) ? count(value) : digits(value);
 	const scale = SCALES[unit];
-	return scale ? scale(value) : `${Number.isInteger(value) ? count(value) : digits(value)} ${unit}`;
+	return scale
+		? scale(value)
+		: `${Number.isInteger(value) ? count(value) : digits(value)} ${unit}`;
 }
 
 /** Events in a second. */
@@ -115,7 +122,9 @@ function parts(at: Date): { day: string; clock: string } {
 	return zone() === "utc"
 		? {
 				day: `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())}`,
-				clock: [at.getUTCHours(), at.getUTCMinutes(), at.getUTCSeconds()].map(two).join(":"),
+				clock: [at.getUTCHours(), at.getUTCMinutes(), at.getUTCSeconds()]
+					.map(two)
+					.join(":"),
 			}
 		: {
 				day: `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`,

@@ -30,7 +30,8 @@ scenario("a connect shows in the live table within a second", async (stage) => {
 });
 
 scenario("the table holds what was there before the page, newest first", async (stage) => {
-	for (let i = 1; i <= 5; i++) await stage.trigger("tcp4", `127.0.0.1:${i}`, { command: "before" });
+	for (let i = 1; i <= 5; i++)
+		await stage.trigger("tcp4", `127.0.0.1:${i}`, { command: "before" });
 	const page = await stage.open("/ui/live?type=connection&command=before");
 	await isLive(page);
 	const rows = await texts(page, ROWS);
@@ -85,23 +86,29 @@ scenario("what the API has against a filter is said", async (stage) => {
 	await page.getByText("Write field=expression").waitFor();
 });
 
-scenario("pause holds the table, continue shows what came meanwhile, clear empties", async (stage) => {
-	const page = await stage.open("/ui/live?type=connection&command=paused");
-	await isLive(page);
-	await stage.trigger("tcp4", "127.0.0.1:3", { command: "paused" });
-	await stage.until(async () => (await texts(page, ROWS)).length === 1, "one row");
-	await page.getByRole("button", { name: "Pause", exact: true }).click();
-	await stage.trigger("tcp4", "127.0.0.1:5", { command: "paused", count: 7 });
-	await page.getByText("Paused: 7 since then.").waitFor();
-	assert.equal((await texts(page, ROWS)).length, 1);
-	await page.getByRole("button", { name: "Continue" }).click();
-	await stage.until(async () => (await texts(page, ROWS)).length === 8, "eight rows");
-	await page.getByRole("button", { name: "Clear", exact: true }).click();
-	assert.equal((await texts(page, ROWS)).length, 0);
-	await page.getByText("Waiting for an event that fits the filters").waitFor();
-	await stage.trigger("tcp4", "127.0.0.1:3", { command: "paused" });
-	await stage.until(async () => (await texts(page, ROWS)).length === 1, "a row after clearing");
-});
+scenario(
+	"pause holds the table, continue shows what came meanwhile, clear empties",
+	async (stage) => {
+		const page = await stage.open("/ui/live?type=connection&command=paused");
+		await isLive(page);
+		await stage.trigger("tcp4", "127.0.0.1:3", { command: "paused" });
+		await stage.until(async () => (await texts(page, ROWS)).length === 1, "one row");
+		await page.getByRole("button", { name: "Pause", exact: true }).click();
+		await stage.trigger("tcp4", "127.0.0.1:5", { command: "paused", count: 7 });
+		await page.getByText("Paused: 7 since then.").waitFor();
+		assert.equal((await texts(page, ROWS)).length, 1);
+		await page.getByRole("button", { name: "Continue" }).click();
+		await stage.until(async () => (await texts(page, ROWS)).length === 8, "eight rows");
+		await page.getByRole("button", { name: "Clear", exact: true }).click();
+		assert.equal((await texts(page, ROWS)).length, 0);
+		await page.getByText("Waiting for an event that fits the filters").waitFor();
+		await stage.trigger("tcp4", "127.0.0.1:3", { command: "paused" });
+		await stage.until(
+			async () => (await texts(page, ROWS)).length === 1,
+			"a row after clearing",
+		);
+	},
+);
 
 scenario("an event opens with all its fields, and its values become filters", async (stage) => {
 	await stage.trigger("tcp4", "127.0.0.1:13", { command: "opened" });
@@ -129,60 +136,74 @@ scenario("columns are chosen, and the address bar keeps them", async (stage) => 
 	await page.waitForURL(/_columns=/);
 	assert((await texts(page, ".grid th")).includes("cgroup_id"));
 	await page.reload();
-	await stage.until(async () => (await texts(page, ".grid th")).includes("cgroup_id"), "the column");
+	await stage.until(
+		async () => (await texts(page, ".grid th")).includes("cgroup_id"),
+		"the column",
+	);
 	await page.getByText("Columns", { exact: true }).click();
 	await page.getByRole("button", { name: "As usual" }).click();
-	await stage.until(async () => !(await texts(page, ".grid th")).includes("cgroup_id"), "no column");
+	await stage.until(
+		async () => !(await texts(page, ".grid th")).includes("cgroup_id"),
+		"no column",
+	);
 });
 
-scenario("no name of a process or a socket becomes markup, and no escape is hidden", async (stage) => {
-	const evil = "<img src=x onerror=alert(1)>";
-	const ours = "type=connection&destination=/tmp/*onerror*,127.0.0.1:61757";
-	await stage.trigger("unix", `/tmp/${evil}`, { command: "<img src=x>" });
-	for (const name of ["\\033[31m\\377\\376x", "\\342\\200\\256txt.exe"])
-		await stage.shell(`./trigger --command "$(printf '${name}')" tcp4 127.0.0.1:61757`);
-	const wanted = [evil, "<img src=x>", "\\x1b[31m\ufffd", "\\u202etxt.exe"];
-	for (const path of [`live?${ours}`, `history?since=-5m&_by=command,destination&${ours}`]) {
-		const page = await stage.open(`/ui/${path}`);
-		await stage.until(async () => {
-			const text = await page.locator("main").innerText();
-			return wanted.every((part) => text.includes(part));
-		}, `${wanted} at ${path}`);
-		assert.equal(await page.locator("main img").count(), 0);
-		const text = await page.locator("body").innerText();
-		assert(!/[\u0000-\u0008\u000b-\u001f\u202a-\u202e]/.test(text));
-		await stage.picture(`escapes-${path.split("?")[0]}`);
-	}
-	const page = await stage.open(`/ui/live?_columns=command,destination&${ours}`);
-	await page.locator(ROWS, { hasText: evil }).first().click();
-	const detail = page.getByRole("complementary", { name: "Event" });
-	await detail.getByText(evil).first().waitFor();
-	await detail.getByRole("button", { name: `Only these: destination=/tmp/${evil}` }).click();
-	await page.getByRole("button", { name: `Change the filter destination=/tmp/${evil}` }).waitFor();
-	await stage.until(async () => (await texts(page, ROWS)).length === 1, "found by its name");
-});
-
-scenario("twenty thousand events in a second do not stop the page, and it says what it leaves out", async (stage) => {
-	const page = await stage.open("/ui/live?type=connection");
-	await isLive(page);
-	const storm = stage.shell("./storm --rate 20000 --seconds 4");
-	await page.getByText(/^Too many to show: [\d,]+ of [\d,]+ in the last second/).waitFor();
-	// Frames go on: one within 200 ms, most of the time.
-	const slow = await page.evaluate(async () => {
-		const gaps = [];
-		let before = performance.now();
-		for (let i = 0; i < 30; i++) {
-			const now = await new Promise(requestAnimationFrame);
-			gaps.push(now - before);
-			before = now;
+scenario(
+	"no name of a process or a socket becomes markup, and no escape is hidden",
+	async (stage) => {
+		const evil = "<img src=x onerror=alert(1)>";
+		const ours = "type=connection&destination=/tmp/*onerror*,127.0.0.1:61757";
+		await stage.trigger("unix", `/tmp/${evil}`, { command: "<img src=x>" });
+		for (const name of ["\\033[31m\\377\\376x", "\\342\\200\\256txt.exe"])
+			await stage.shell(`./trigger --command "$(printf '${name}')" tcp4 127.0.0.1:61757`);
+		const wanted = [evil, "<img src=x>", "\\x1b[31m\ufffd", "\\u202etxt.exe"];
+		for (const path of [`live?${ours}`, `history?since=-5m&_by=command,destination&${ours}`]) {
+			const page = await stage.open(`/ui/${path}`);
+			await stage.until(async () => {
+				const text = await page.locator("main").innerText();
+				return wanted.every((part) => text.includes(part));
+			}, `${wanted} at ${path}`);
+			assert.equal(await page.locator("main img").count(), 0);
+			const text = await page.locator("body").innerText();
+			assert(!/[\u0000-\u0008\u000b-\u001f\u202a-\u202e]/.test(text));
+			await stage.picture(`escapes-${path.split("?")[0]}`);
 		}
-		return gaps.sort((a, b) => a - b)[15];
-	});
-	stage.measured["median frame under load, ms"] = Math.round(slow);
-	assert(slow < 200, `the median frame took ${slow} ms`);
-	await storm;
-	await page.getByRole("button", { name: "Pause", exact: true }).click();
-	assert((await texts(page, ROWS)).length < 100, "only the rows in sight exist");
-	const total = Number(await page.getAttribute(".grid", "aria-rowcount"));
-	assert(total <= 1001 && total > 100, String(total));
-});
+		const page = await stage.open(`/ui/live?_columns=command,destination&${ours}`);
+		await page.locator(ROWS, { hasText: evil }).first().click();
+		const detail = page.getByRole("complementary", { name: "Event" });
+		await detail.getByText(evil).first().waitFor();
+		await detail.getByRole("button", { name: `Only these: destination=/tmp/${evil}` }).click();
+		await page
+			.getByRole("button", { name: `Change the filter destination=/tmp/${evil}` })
+			.waitFor();
+		await stage.until(async () => (await texts(page, ROWS)).length === 1, "found by its name");
+	},
+);
+
+scenario(
+	"twenty thousand events in a second do not stop the page, and it says what it leaves out",
+	async (stage) => {
+		const page = await stage.open("/ui/live?type=connection");
+		await isLive(page);
+		const storm = stage.shell("./storm --rate 20000 --seconds 4");
+		await page.getByText(/^Too many to show: [\d,]+ of [\d,]+ in the last second/).waitFor();
+		// Frames go on: one within 200 ms, most of the time.
+		const slow = await page.evaluate(async () => {
+			const gaps = [];
+			let before = performance.now();
+			for (let i = 0; i < 30; i++) {
+				const now = await new Promise(requestAnimationFrame);
+				gaps.push(now - before);
+				before = now;
+			}
+			return gaps.sort((a, b) => a - b)[15];
+		});
+		stage.measured["median frame under load, ms"] = Math.round(slow);
+		assert(slow < 200, `the median frame took ${slow} ms`);
+		await storm;
+		await page.getByRole("button", { name: "Pause", exact: true }).click();
+		assert((await texts(page, ROWS)).length < 100, "only the rows in sight exist");
+		const total = Number(await page.getAttribute(".grid", "aria-rowcount"));
+		assert(total <= 1001 && total > 100, String(total));
+	},
+);

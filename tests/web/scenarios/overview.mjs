@@ -9,7 +9,9 @@ const panel = (page, name) => page.getByRole("region", { name, exact: true });
 scenario("the overview counts what happened, exactly, and goes on by itself", async (stage) => {
 	await stage.trigger("tcp4", "127.0.0.1:19", { command: "overview", count: 13 });
 	const page = await stage.open("/ui/?since=-5m");
-	const row = panel(page, "Top destinations").locator(".top-row", { hasText: "127.0.0.1:19" });
+	const row = panel(page, "Top destinations").locator(".top-row", {
+		hasText: "127.0.0.1:19",
+	});
 	await row.locator(".top-count", { hasText: /^13$/ }).waitFor();
 	const failures = panel(page, "Connection failures").locator(".top-row", {
 		hasText: "ECONNREFUSED · 127.0.0.1:19",
@@ -18,7 +20,7 @@ scenario("the overview counts what happened, exactly, and goes on by itself", as
 	await stage.trigger("tcp4", "127.0.0.1:19", { command: "overview", count: 4 });
 	await row.locator(".top-count", { hasText: /^17$/ }).waitFor();
 	const summary = await stage.api(
-		"/api/events/summary?by=command&since=-5m&command=overview&buckets=0",
+		"/api/events/summary?by=command&since=-5m&type=connection&buckets=0",
 	);
 	assert.equal(summary.total.count, 17);
 	await panel(page, "Top processes").locator(".top-row", { hasText: "overview" }).waitFor();
@@ -55,30 +57,33 @@ scenario("a chart has a curve and a legend for each stream", async (stage) => {
 	assert(painted);
 });
 
-scenario("a program that is dropped in has its tile, its panel and its table at once", async (stage) => {
-	const { name, source, target, pid } = stage.task.dropped;
-	const { copyFileSync, rmSync } = await import("node:fs");
-	const page = await stage.open("/ui/?since=-5m");
-	await page.locator(".tile", { hasText: "connection" }).waitFor();
-	assert.equal(await page.locator(".tile", { hasText: name }).count(), 0);
-	copyFileSync(source, target);
-	process.kill(pid, "SIGHUP");
-	await page.locator(".tile", { hasText: name }).waitFor();
-	await page.getByRole("region", { name, exact: true }).waitFor();
-	await page.locator(".tile", { hasText: name }).click();
-	await page.waitForURL(`**/ui/live?type=${name}`);
-	await stage.until(
-		async () => (await texts(page, ".grid th")).includes("asked_pid"),
-		"the columns of the new stream",
-	);
-	await stage.until(async () => {
-		await stage.shell("python3 -c 'import os; os.getpgid(0)'");
-		return (await texts(page, ".grid tbody tr:not(.spacer)")).length > 0;
-	}, "its events");
-	await stage.picture("dropped-in");
-	await page.goto(`${stage.url}/ui/programs`);
-	await page.getByRole("article", { name }).getByText("running").waitFor();
-	rmSync(target);
-	process.kill(pid, "SIGHUP");
-	await page.getByRole("article", { name }).getByText("disabled").waitFor();
-});
+scenario(
+	"a program that is dropped in has its tile, its panel and its table at once",
+	async (stage) => {
+		const { name, source, target, pid } = stage.task.dropped;
+		const { copyFileSync, rmSync } = await import("node:fs");
+		const page = await stage.open("/ui/?since=-5m");
+		await page.locator(".tile-label", { hasText: /^connection$/ }).waitFor();
+		assert.equal(await page.locator(".tile", { hasText: name }).count(), 0);
+		copyFileSync(source, target);
+		process.kill(pid, "SIGHUP");
+		await page.locator(".tile", { hasText: name }).waitFor();
+		await page.getByRole("region", { name, exact: true }).waitFor();
+		await page.locator(".tile", { hasText: name }).click();
+		await page.waitForURL(`**/ui/live?type=${name}`);
+		await stage.until(
+			async () => (await texts(page, ".grid th")).includes("asked_pid"),
+			"the columns of the new stream",
+		);
+		await stage.until(async () => {
+			await stage.shell("python3 -c 'import os; os.getpgid(0)'");
+			return (await texts(page, ".grid tbody tr:not(.spacer)")).length > 0;
+		}, "its events");
+		await stage.picture("dropped-in");
+		await page.goto(`${stage.url}/ui/programs`);
+		await page.getByRole("article", { name }).getByText("running").waitFor();
+		rmSync(target);
+		process.kill(pid, "SIGHUP");
+		await page.getByRole("article", { name }).getByText("disabled").waitFor();
+	},
+);

@@ -49,8 +49,9 @@ scenario("a parameter is set, and a bad value is refused in words", async (stage
 	await card.getByRole("button", { name: "Set" }).click();
 	await stage.until(
 		async () =>
-			(await program(stage, "connection")).parameters.find((one) => one.name === "only_command")
-				.value === "parametrised",
+			(await program(stage, "connection")).parameters.find(
+				(one) => one.name === "only_command",
+			).value === "parametrised",
 		"the value in force",
 	);
 	await card.getByRole("button", { name: "Set" }).waitFor({ state: "hidden" });
@@ -62,7 +63,8 @@ scenario("a parameter is set, and a bad value is refused in words", async (stage
 	await card.getByRole("button", { name: "Set" }).click();
 	await page.getByRole("alert").filter({ hasText: "only_pid" }).waitFor();
 	assert.equal(
-		(await program(stage, "connection")).parameters.find((one) => one.name === "only_pid").value,
+		(await program(stage, "connection")).parameters.find((one) => one.name === "only_pid")
+			.value,
 		0,
 	);
 });

@@ -26,17 +26,29 @@ scenario("a room is joined, filtered, paused, cleared and left", async (stage) =
 	};
 	await stage.until(joined, "the stream");
 
-	await say(stage, "web-test", "GET /index.html 200", "GET /nosuch 404", "<b>bold</b> \x1b[31mred");
+	await say(
+		stage,
+		"web-test",
+		"GET /index.html 200",
+		"GET /nosuch 404",
+		"<b>bold</b> \x1b[31mred",
+	);
 	await has("GET /index.html 200");
 	await has("<b>bold</b> \\x1b[31mred");
 	assert.equal(await page.locator(".log b").count(), 0);
 
 	const filter = page.getByRole("searchbox", { name: "Filter messages" });
 	await filter.fill("GET");
-	await stage.until(async () => (await texts(page, ".log .message")).length === 2, "two with GET");
+	await stage.until(
+		async () => (await texts(page, ".log .message")).length === 2,
+		"two with GET",
+	);
 	await page.getByLabel("Regular expression").check();
 	await filter.fill("4\\d\\d$");
-	await stage.until(async () => (await texts(page, ".log .message")).length === 1, "one with 404");
+	await stage.until(
+		async () => (await texts(page, ".log .message")).length === 1,
+		"one with 404",
+	);
 	assert.match(page.url(), /_text=.*_regex=1|_regex=1.*_text=/);
 	await filter.fill("(");
 	await page.getByRole("alert").filter({ hasText: "regular expression" }).waitFor();
@@ -44,7 +56,7 @@ scenario("a room is joined, filtered, paused, cleared and left", async (stage) =
 
 	await page.getByRole("button", { name: "Pause" }).click();
 	await say(stage, "web-test", "while paused");
-	await page.getByText("Paused: 1 messages wait.").waitFor();
+	await page.getByText("Paused: 1 message since then.").waitFor();
 	await page.getByRole("button", { name: "Continue" }).click();
 	await has("while paused");
 	await page.getByRole("button", { name: "Clear" }).click();
@@ -62,7 +74,12 @@ scenario("numbers in messages have a chart each", async (stage) => {
 	await page.locator(".room.joined", { hasText: "numbers" }).waitFor();
 	let i = 0;
 	await stage.until(async () => {
-		await say(stage, "numbers", `temperature: ${20 + (i++ % 7)}`, `{"load": ${i}, "text": "x"}`);
+		await say(
+			stage,
+			"numbers",
+			`temperature: ${20 + (i++ % 7)}`,
+			`{"load": ${i}, "text": "x"}`,
+		);
 		return (await texts(page, ".curve-head")).length === 2;
 	}, "two charts");
 	const heads = await texts(page, ".curve-head");

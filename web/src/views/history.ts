@@ -11,7 +11,7 @@ import { apiQuery, parameters, setParameters } from "../location";
 import { moment, rangeControl, rangeText, since, until } from "../range";
 import { type Event, isQuantity, type Schema } from "../schema";
 import { buckets, type Summary, summarize, topList } from "../summary";
-import { count, quantity, visible, zoneName } from "../text";
+import { count, quantity, several, visible, zoneName } from "../text";
 import { lifetime, type View } from "../view";
 
 const PAGE = 500;
@@ -141,7 +141,9 @@ export function history(): View {
 		query.set("limit", "10000");
 		query.delete("int64");
 		try {
-			const answer = await request(address("api/events", query), { signal: life.signal });
+			const answer = await request(address("api/events", query), {
+				signal: life.signal,
+			});
 			const url = URL.createObjectURL(await answer.blob());
 			h("a", { href: url, download: `events.${format}` }).click();
 			setTimeout(() => URL.revokeObjectURL(url), 1000);
@@ -151,9 +153,7 @@ export function history(): View {
 	}
 
 	function describe(answer: Answer): void {
-		const parts = [
-			`${count(answer.total_count)} ${answer.total_count === 1 ? "event" : "events"}, ${rangeText()}`,
-		];
+		const parts = [`${several(answer.total_count, "event")}, ${rangeText()}`];
 		if (answer.lost) parts.push(`${count(answer.lost)} were lost: a ring buffer was full`);
 		else if (!answer.complete) parts.push("older ones have left the memory");
 		say(status, `${parts.join("; ")}.`);
@@ -179,10 +179,7 @@ export function history(): View {
 			grid.set(rows);
 			if (!onward) grid.element.scrollTop = 0;
 			empty.hidden = rows.length > 0;
-			say(
-				empty,
-				"No event in this time fits. Take a longer range, or fewer filters.",
-			);
+			say(empty, "No event in this time fits. Take a longer range, or fewer filters.");
 			more.hidden = !next || rows.length >= ROWS;
 			say(
 				more,
@@ -207,7 +204,15 @@ export function history(): View {
 		const known = schema;
 		const ask = (fields: string[], top: number, buckets: number, of: string[] = []) =>
 			summarize(
-				{ by: fields, since: since(), until: until(), top, buckets, of, filters: filters() },
+				{
+					by: fields,
+					since: since(),
+					until: until(),
+					top,
+					buckets,
+					of,
+					filters: filters(),
+				},
 				signal,
 			);
 		const group = parameters().get("_by");
@@ -260,7 +265,12 @@ export function history(): View {
 				const figure = (label: string, value: number | null | undefined) =>
 					value === null || value === undefined
 						? null
-						: h("span", {}, h("span", { class: "muted" }, `${label} `), quantity(value, unit));
+						: h(
+								"span",
+								{},
+								h("span", { class: "muted" }, `${label} `),
+								quantity(value, unit),
+							);
 				return [
 					h(
 						"p",
@@ -283,7 +293,13 @@ export function history(): View {
 			show(groups);
 			return;
 		}
-		const list = topList(`By ${group}`, "Of the events below; each leads to its own", "None.", 20, true);
+		const list = topList(
+			`By ${group}`,
+			"Of the events below; each leads to its own",
+			"None.",
+			20,
+			true,
+		);
 		list.update(summary, schema, {
 			...filters(),
 			since: since(),

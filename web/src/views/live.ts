@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Events as they happen. However many there are, a frame takes in a bounded number: the newest are
 // shown, all are counted, and what is left out is said.
-import { address, ApiError, get, isAbort, messageData, messageOf, namedMessage, readStream } from "../api";
+import {
+	address,
+	ApiError,
+	get,
+	isAbort,
+	messageData,
+	messageOf,
+	namedMessage,
+	readStream,
+} from "../api";
 import { chart } from "../chart";
 import { columnsMenu, shownColumns } from "../columns";
 import { eventDetail } from "../detail";
@@ -122,7 +131,8 @@ export function live(): View {
 			empty,
 			bar.element.querySelector(".chip") || activeTypes().length
 				? "Waiting for an event that fits the filters. It shows here as soon as it happens."
-				: "Waiting for events. Any connect(2) on this machine shows here: try curl http://127.0.0.1:1/",
+				: "Waiting for events. Any connect(2) on this machine shows here: " +
+						"try curl http://127.0.0.1:1/",
 		);
 	}
 
@@ -191,7 +201,8 @@ export function live(): View {
 			parts.push(`Paused: ${count(whilePaused)} since then.`);
 		} else if (skipped) {
 			parts.push(
-				`Too many to show: ${count(taken)} of ${count(taken + skipped)} in the last second. ` +
+				`Too many to show: ${count(taken)} of ${count(taken + skipped)} ` +
+					"in the last second. " +
 					"A filter shows all that fit it.",
 			);
 		} else if (rows.length >= ROWS) {
@@ -204,7 +215,13 @@ export function live(): View {
 		const now = Math.floor(Date.now() / 1e3);
 		course.set(
 			perSecond.map((_, i) => now - SECONDS + i + 1),
-			[{ name: "events", colour: schema?.colour(activeTypes()[0] ?? "") ?? 0, values: [...perSecond] }],
+			[
+				{
+					name: "events",
+					colour: schema?.colour(activeTypes()[0] ?? "") ?? 0,
+					values: [...perSecond],
+				},
+			],
 		);
 	}
 

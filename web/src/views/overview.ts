@@ -164,13 +164,22 @@ export function overview(): View {
 			]),
 		]);
 		if (known.having("return_code", "error").length)
-			tiles.set("failed", tile("Failed connections", hrefOf("history", { ...window, ...FAILED })));
+			tiles.set(
+				"failed",
+				tile("Failed connections", hrefOf("history", { ...window, ...FAILED })),
+			);
 		tiles.set("lost", tile("Lost events", hrefOf("programs")));
 		show(tileRow, ...[...tiles.values()].map((one) => one.element));
 		course?.close();
-		course = chart({ height: 210, label: "Events per second, by type, over the chosen time" });
+		course = chart({
+			height: 210,
+			label: "Events per second, by type, over the chosen time",
+		});
 		show(chartBox, course.element);
-		lists = panelsOf(known).map((panel) => [panel, topList(panel.title, panel.about, panel.empty)]);
+		lists = panelsOf(known).map((panel) => [
+			panel,
+			topList(panel.title, panel.about, panel.empty),
+		]);
 		show(panels, ...lists.map(([, list]) => list.element));
 	}
 
@@ -204,11 +213,13 @@ export function overview(): View {
 		for (const stream of known.streams) {
 			const group = byType.get(stream.name);
 			const values = rates(group?.counts ?? times.map(() => 0), seconds);
-			tiles.get(stream.name)?.set(
-				rate(latest(values)),
-				stream.active ? `${count(group?.count ?? 0)} in all` : "does not run",
-				values,
-			);
+			tiles
+				.get(stream.name)
+				?.set(
+					rate(latest(values)),
+					stream.active ? `${count(group?.count ?? 0)} in all` : "does not run",
+					values,
+				);
 		}
 		course?.set(
 			times,
@@ -219,13 +230,18 @@ export function overview(): View {
 			})),
 			times.length ? [times[0]!, times.at(-1)! + seconds] : undefined,
 		);
-		tiles.get("lost")?.set(
-			count(summary.lost),
-			summary.lost ? "a ring buffer was full" : summary.complete ? "the window is complete"
-				: "older ones have left the memory",
-			undefined,
-			summary.lost ? "bad" : "good",
-		);
+		tiles
+			.get("lost")
+			?.set(
+				count(summary.lost),
+				summary.lost
+					? "a ring buffer was full"
+					: summary.complete
+						? "the window is complete"
+						: "older ones have left the memory",
+				undefined,
+				summary.lost ? "bad" : "good",
+			);
 	}
 
 	async function showFailures(known: Schema, signal: AbortSignal): Promise<void> {

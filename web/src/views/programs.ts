@@ -111,13 +111,11 @@ export function programs(): View {
 
 	async function refresh(): Promise<void> {
 		const answer = await get<List>("api/programs", {}, life.signal);
-		say(
-			status,
-			`${count(answer.running_programs)} of ${count(answer.total_programs)} run`,
-		);
+		say(status, `${count(answer.running_programs)} of ${count(answer.total_programs)} run`);
 		const names = answer.programs.map((program) => program.name);
 		for (const known of [...cards.keys()]) if (!names.includes(known)) cards.delete(known);
-		const fresh = names.some((name) => !cards.has(name)) || list.childElementCount !== names.length;
+		const fresh =
+			names.some((name) => !cards.has(name)) || list.childElementCount !== names.length;
 		for (const program of answer.programs)
 			(cards.get(program.name) ?? card(program.name)).update(program);
 		if (fresh) {
@@ -128,7 +126,11 @@ export function programs(): View {
 		if (!names.length)
 			show(
 				list,
-				h("p", { class: "empty" }, "There is no program. Start the server with --enable NAME."),
+				h(
+					"p",
+					{ class: "empty" },
+					"There is no program. Start the server with --enable NAME.",
+				),
 			);
 	}
 
@@ -143,7 +145,10 @@ export function programs(): View {
 	};
 }
 
-function figure(label: string, about: string): [HTMLElement, (text: string, tone?: string) => void] {
+function figure(
+	label: string,
+	about: string,
+): [HTMLElement, (text: string, tone?: string) => void] {
 	const value = h("dd", {}, "–");
 	return [
 		h("div", { class: "figure-box", title: about }, h("dt", {}, label), value),
@@ -203,7 +208,12 @@ function programCard(
 			{ class: "program-head" },
 			h("h2", {}, visible(name)),
 			badge,
-			h("label", { class: "switch" }, toggle, h("span", { class: "track", "aria-hidden": "true" })),
+			h(
+				"label",
+				{ class: "switch" },
+				toggle,
+				h("span", { class: "track", "aria-hidden": "true" }),
+			),
 		),
 		about,
 		h("dl", { class: "figures-row" }, cost, share, runs, events, lost),
@@ -249,9 +259,13 @@ function programCard(
 					event.preventDefault();
 					const text = value();
 					const given =
-						parameter.type === "integer" && /^-?\d{1,15}$/.test(String(text)) ? Number(text) : text;
+						parameter.type === "integer" && /^-?\d{1,15}$/.test(String(text))
+							? Number(text)
+							: text;
 					void change(name, () =>
-						send<Program>("PATCH", path, { parameters: { [parameter.name]: given } }),
+						send<Program>("PATCH", path, {
+							parameters: { [parameter.name]: given },
+						}),
 					);
 				},
 			},
@@ -293,7 +307,15 @@ function programCard(
 						"caption",
 						{},
 						"Stream ",
-						h("a", { href: hrefOf("live", { type: stream.name }) }, visible(stream.name)),
+						h(
+							"a",
+							{
+								href: hrefOf("live", {
+									type: stream.name,
+								}),
+							},
+							visible(stream.name),
+						),
 						stream.active ? "" : " (not read now)",
 					),
 					h(
@@ -347,7 +369,10 @@ function programCard(
 				program.run_count === null
 					? "Not measured: start the server with --program-stats"
 					: "Measured by the kernel";
-			setShare(part === null ? "–" : percent(part), part !== null && part > 0.05 ? "warn" : "");
+			setShare(
+				part === null ? "–" : percent(part),
+				part !== null && part > 0.05 ? "warn" : "",
+			);
 			setRuns(program.run_count === null ? "–" : short(program.run_count));
 			setEvents(program.streams.length ? short(program.event_count) : "none by design");
 			setLost(
@@ -358,8 +383,11 @@ function programCard(
 					: "–",
 				program.dropped_count ? "bad" : "",
 			);
-			show(hook, program.hook ? h("span", { class: "muted" }, "Hook ") : null,
-				program.hook ? h("code", {}, visible(program.hook)) : null);
+			show(
+				hook,
+				program.hook ? h("span", { class: "muted" }, "Hook ") : null,
+				program.hook ? h("code", {}, visible(program.hook)) : null,
+			);
 			hook.hidden = !program.hook;
 			why.hidden = !program.fallback_reason;
 			if (program.fallback_reason)
@@ -376,4 +404,3 @@ function programCard(
 		},
 	};
 }
-

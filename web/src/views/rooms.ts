@@ -110,7 +110,11 @@ export function rooms(): View {
 	});
 	const note = h("span", { class: "note", role: "status" });
 	const zone = h("span", { class: "zone-note" });
-	const log = h("ol", { class: "log", tabindex: "0", "aria-label": "Messages, newest first" });
+	const log = h("ol", {
+		class: "log",
+		tabindex: "0",
+		"aria-label": "Messages, newest first",
+	});
 	const empty = h("p", { class: "empty" });
 	const charts = new Map<string, Curve>();
 	const chartBox = h("div", { class: "curves" });
@@ -154,7 +158,11 @@ export function rooms(): View {
 				{ class: "room-main" },
 				h(
 					"div",
-					{ class: "filters", role: "search", "aria-label": "Filter messages" },
+					{
+						class: "filters",
+						role: "search",
+						"aria-label": "Filter messages",
+					},
 					filter,
 					h("label", { class: "check" }, regex, "Regular expression"),
 					error,
@@ -207,7 +215,8 @@ export function rooms(): View {
 		const others = query.getAll("room").filter((room) => room !== name);
 		const was = query.getAll("room").includes(name);
 		query.delete("room");
-		for (const room of was ? others : [...others, name].slice(-JOINED)) query.append("room", room);
+		for (const room of was ? others : [...others, name].slice(-JOINED))
+			query.append("room", room);
 		navigate(hrefOf("rooms", query));
 	}
 
@@ -219,7 +228,8 @@ export function rooms(): View {
 			if (!data) continue;
 			const line = { room, ...(JSON.parse(data) as Omit<Line, "room">) };
 			arrived.push(line);
-			for (const [name, value] of Object.entries(numbersOf(line.text))) plot(line, name, value);
+			for (const [name, value] of Object.entries(numbersOf(line.text)))
+				plot(line, name, value);
 		}
 		if (arrived.length > LINES) arrived = arrived.slice(-LINES);
 		if (paused || scheduled || document.hidden) return;
@@ -240,7 +250,11 @@ export function rooms(): View {
 		return h(
 			"li",
 			{},
-			h("time", { class: "mono", datetime: line.time, title: line.time }, timeOfDay(line.time, 3)),
+			h(
+				"time",
+				{ class: "mono", datetime: line.time, title: line.time },
+				timeOfDay(line.time, 3),
+			),
 			h(
 				"span",
 				{ class: "from" },
@@ -283,7 +297,7 @@ export function rooms(): View {
 		say(
 			note,
 			paused
-				? `Paused: ${count(arrived.length)} messages wait.`
+				? `Paused: ${several(arrived.length, "message")} since then.`
 				: lines.length
 					? `${count(shown)} of ${count(lines.length)} messages` +
 						(lines.length >= LINES ? ", the newest" : "")
@@ -354,7 +368,9 @@ export function rooms(): View {
 	// ---- the list of rooms ----
 
 	function showRooms(): void {
-		const asked = [...joined.keys()].filter((name) => !known.some((room) => room.name === name));
+		const asked = [...joined.keys()].filter(
+			(name) => !known.some((room) => room.name === name),
+		);
 		const all: (Room | { name: string })[] = [...known, ...asked.map((name) => ({ name }))];
 		const focused = document.activeElement?.getAttribute("data-room");
 		show(
@@ -406,7 +422,7 @@ export function rooms(): View {
 			known.length
 				? ""
 				: "No room is open. A room opens with its first message: " +
-					"curl -d 'hello' http://HOST:PORT/api/rooms/NAME",
+						"curl -d 'hello' http://HOST:PORT/api/rooms/NAME",
 		);
 		showRooms();
 	}
