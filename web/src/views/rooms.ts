@@ -6,7 +6,7 @@ import { chart } from "../chart";
 import { h, icon, say, show } from "../dom";
 import { parameters, setParameters, navigate, hrefOf } from "../location";
 import { numbersOf } from "../numbers";
-import { ago, count, rate, short, timeOfDay, visible, zoneName } from "../text";
+import { ago, count, rate, several, short, timeOfDay, visible, zoneName } from "../text";
 import { lifetime, type View } from "../view";
 
 const REFRESH_MS = 2000;
@@ -232,7 +232,7 @@ export function rooms(): View {
 				plot(line, name, value);
 		}
 		if (arrived.length > LINES) arrived = arrived.slice(-LINES);
-		if (paused || scheduled || document.hidden) return;
+		if (scheduled || document.hidden) return;
 		scheduled = true;
 		requestAnimationFrame(draw);
 	}
@@ -267,7 +267,10 @@ export function rooms(): View {
 	/** Once in a frame: what came in since the last. */
 	function draw(): void {
 		scheduled = false;
-		if (paused) return;
+		if (paused) {
+			showEmpty();
+			return;
+		}
 		const fresh = arrived.reverse();
 		arrived = [];
 		lines = [...fresh, ...lines].slice(0, LINES);
@@ -390,7 +393,7 @@ export function rooms(): View {
 							{ class: "about" },
 							state ||
 								("since" in room
-									? `${rate(room.rate)}, ${count(room.messages)} messages, ` +
+									? `${rate(room.rate)}, ${several(room.messages, "message")}, ` +
 										`${count(room.members)} watching, opened ${ago(room.since)}`
 									: "not open"),
 						),
