@@ -224,15 +224,10 @@ static char *put_scalar(char *at, const struct field *field, uint64_t ordered,
 	}
 }
 
-char *put_value(char *at, const struct stream_schema *stream, const struct field *field,
-		const uint8_t *record, size_t length, struct symbols *symbols)
+char *put_field(char *at, const struct field *field, const uint8_t *bytes, struct symbols *symbols)
 {
-	const uint8_t *bytes = record + field->offset;
-
 	if (field->derivation == FIELD_ERRNO_OF)
-		return put_errno(at, field_error_number(field, record));
-	if (field->derivation == FIELD_ENDPOINT_OF)
-		return put_endpoint(at, stream, field, record, length);
+		return put_errno(at, field_error_number(field, bytes));
 	switch (field->kind) {
 	case FIELD_IP:
 		return put_ip(at, bytes, field->size);
@@ -249,6 +244,14 @@ char *put_value(char *at, const struct stream_schema *stream, const struct field
 				  field_load_ordered(bytes, field->size, field->is_signed),
 				  symbols);
 	}
+}
+
+char *put_value(char *at, const struct stream_schema *stream, const struct field *field,
+		const uint8_t *record, size_t length, struct symbols *symbols)
+{
+	if (field->derivation == FIELD_ENDPOINT_OF)
+		return put_endpoint(at, stream, field, record, length);
+	return put_field(at, field, record + field->offset, symbols);
 }
 
 size_t value_limit(const struct field *field)

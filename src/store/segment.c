@@ -108,6 +108,58 @@ void segment_unpin(struct segment *segment)
 	segment->state = NULL;
 }
 
+struct extent stream_extent(const struct stream *stream)
+{
+	struct segment open = { .state = NULL };
+	struct extent extent;
+
+	/* Once the open rows are known, what is sealed before them is settled. */
+	if (segment_pin_open(stream, &open)) {
+		extent.tail = open.number;
+		segment_unpin(&open);
+	} else {
+		extent.tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
+	}
+	extent.head = atomic_load_explicit(&stream->head, memory_order_acquire);
+	extent.head = extent.head < extent.tail ? extent.head : extent.tail;
+	extent.open_rows = open.count;
+	extent.open_oldest = open.oldest;
+	extent.open_newest = open.newest;
+	return extent;
+}
+
+void segment_filter(const struct segment *segment, const struct filter *filter, uint32_t rows,
+		    uint64_t *bits)
+{
+	if (segment->block)
+		block_filter(segment->block, segment->schema, filter, 0, rows, bits);
+	else
+		rows_filter(&segment->rows, segment->schema, filter, 0, rows, bits);
+}
+
+bool segment_not_null(const struct segment *segment, const struct field *field, uint32_t rows,
+		      uint64_t *bits)
+{
+	if (segment->block)
+		return block_not_null(segment->block, segment->schema, field, 0, rows, bits);
+	return rows_not_null(&segment->rows, segment->schema, field, 0, rows, bits);
+}
+
+void segment_and_window(const struct segment *segment, uint64_t low, uint64_t high, uint32_t rows,
+			uint64_t *bits)
+{
+	uint64_t window[BLOCK_MAX_ROWS / 64];
+
+	if (segment_lies_within(segment, low, high))
+		return;
+	if (segment->block)
+		block_filter_time(segment->block, segment->schema, low, high, 0, rows, window);
+	else
+		rows_filter_time(&segment->rows, segment->schema, low, high, 0, rows, window);
+	for (size_t i = 0; i < block_bitmap_words(rows); i++)
+		bits[i] &= window[i];
+}
+
 uint64_t segment_timestamp(const struct segment *segment, uint32_t row)
 {
 	const struct field *time = &segment->schema->fields[HEADER_TIMESTAMP];
