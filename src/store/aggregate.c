@@ -97,7 +97,7 @@ void aggregate_free(struct aggregate *aggregate)
 	detail_free(aggregate, aggregate->other, &aggregate->budget);
 	detail_free(aggregate, aggregate->total, &aggregate->budget);
 	free(aggregate->shown);
-	free(aggregate->extents);
+	free(aggregate->spans);
 	keys_fini(&aggregate->keys);
 	codes_scratch_fini(&aggregate->scratch);
 	for (size_t i = 0; i < ARRAY_SIZE(aggregate->codes); i++)
@@ -150,7 +150,8 @@ static bool number_parts(struct aggregate *aggregate, struct reading *reading)
 	return true;
 }
 
-static struct reading *new_reading(struct aggregate *aggregate, const struct stream_schema *schema)
+static struct reading *new_reading(struct aggregate *aggregate, const struct stream_schema *schema,
+				   bool other_boot)
 {
 	const struct aggregate_options *options = &aggregate->options;
 	FREE struct reading *reading = calloc(1, sizeof(*reading));
@@ -162,6 +163,10 @@ static struct reading *new_reading(struct aggregate *aggregate, const struct str
 	if (!readings || !reading)
 		return NULL;
 	reading->schema = schema;
+	reading->other_boot = other_boot;
+	reading->encoding = options->encoding;
+	if (other_boot)
+		reading->encoding.symbols = NULL;
 	for (uint32_t i = 0; i < options->by_count; i++) {
 		const struct field *field = stream_schema_field(schema, options->by[i]);
 		struct key_source *parts = &reading->parts[i * KEY_PARTS];
@@ -183,13 +188,15 @@ static struct reading *new_reading(struct aggregate *aggregate, const struct str
 }
 
 static const struct reading *reading_of(struct aggregate *aggregate,
-					const struct stream_schema *schema)
+					const struct stream_schema *schema, bool other_boot)
 {
 	for (size_t i = 0; i < aggregate->reading_count; i++) {
-		if (aggregate->readings[i]->schema == schema)
-			return aggregate->readings[i];
+		struct reading *reading = aggregate->readings[i];
+
+		if (reading->schema == schema && reading->other_boot == other_boot)
+			return reading;
 	}
-	return new_reading(aggregate, schema);
+	return new_reading(aggregate, schema, other_boot);
 }
 
 /* ---- which rows ---- */
@@ -206,15 +213,19 @@ static void list_rows(struct selection *selection)
 	selection->count = count;
 }
 
-static void select_rows(struct selection *selection, const struct segment *segment, uint32_t rows,
-			const struct filter *filter, uint64_t since, uint64_t until)
+static void select_rows(struct selection *selection, const struct aggregate_piece *piece)
 {
+	const struct segment *segment = piece->segment;
+
 	selection->segment = segment;
-	selection->rows = selection->count = rows;
-	if (!filter->count && segment_lies_within(segment, since, until))
+	selection->rows = selection->count = piece->to;
+	if (!piece->from && !piece->filter->count &&
+	    segment_lies_within(segment, piece->since, piece->until))
 		return;
-	segment_filter(segment, filter, rows, selection->bits);
-	segment_and_window(segment, since, until, rows, selection->bits);
+	segment_filter(segment, piece->filter, piece->to, selection->bits);
+	segment_and_window(segment, piece->since, piece->until, piece->to, selection->bits);
+	for (uint32_t row = 0; row < piece->from; row++)
+		selection->bits[row / 64] &= ~(1ULL << row % 64);
 	list_rows(selection);
 }
 
@@ -233,7 +244,7 @@ static uint32_t part_value(struct aggregate *aggregate, const struct reading *re
 			   uint32_t part, uint32_t code)
 {
 	return codes_value(&aggregate->codes[part], code, &reading->parts[part],
-			   &aggregate->selection, &aggregate->options.encoding, &aggregate->keys);
+			   &aggregate->selection, &reading->encoding, &aggregate->keys);
 }
 
 static struct coded code_groups(struct aggregate *aggregate, const struct reading *reading)
@@ -267,12 +278,14 @@ static struct coded code_groups(struct aggregate *aggregate, const struct readin
 	return coded;
 }
 
-static uint32_t bucket_of(const struct aggregate_options *options, uint64_t timestamp)
+/* `start`: of the first bucket, in ns since the boot that the time is of; modulo 2^64, since it may
+ * be before it. */
+static uint32_t bucket_of(const struct aggregate_options *options, uint64_t start,
+			  uint64_t timestamp)
 {
-	const uint64_t since_start = timestamp - options->start;
+	const uint64_t since_start = timestamp - start;
 	const uint64_t bucket = since_start / options->width;
 
-	/* A start before the boot is a large number: only the difference has a sign. */
 	if ((int64_t)since_start < 0)
 		return 0;
 	return bucket < options->buckets ? (uint32_t)bucket : options->buckets - 1;
@@ -280,7 +293,8 @@ static uint32_t bucket_of(const struct aggregate_options *options, uint64_t time
 
 /* Buckets of the selected rows, from `first` on. Rows come nearly in the order of time, so most
  * are in the bucket of the one before. */
-static void find_buckets(struct aggregate *aggregate, const struct reading *reading, uint32_t first)
+static void find_buckets(struct aggregate *aggregate, const struct reading *reading, uint64_t start,
+			 uint32_t first)
 {
 	const struct aggregate_options *options = &aggregate->options;
 	const struct key_source time =
@@ -292,8 +306,8 @@ static void find_buckets(struct aggregate *aggregate, const struct reading *read
 	codes_integers(&time, &aggregate->selection, &aggregate->scratch);
 	for (uint32_t i = 0; i < aggregate->selection.count; i++) {
 		if (times[i] - begin >= width) {
-			bucket = bucket_of(options, times[i]);
-			begin = options->start + bucket * options->width;
+			bucket = bucket_of(options, start, times[i]);
+			begin = start + bucket * options->width;
 			width = options->width;
 		}
 		aggregate->buckets[i] = (uint16_t)(bucket - first);
@@ -416,17 +430,18 @@ static void count_codes(const struct coded *coded, uint32_t rows, uint32_t *coun
 }
 
 static void count_groups(struct aggregate *aggregate, const struct reading *reading,
-			 const struct coded *groups)
+			 const struct aggregate_piece *piece, const struct coded *groups)
 {
 	const struct aggregate_options *options = &aggregate->options;
-	const struct segment *segment = aggregate->selection.segment;
+	const struct segment *segment = piece->segment;
+	const uint64_t start = options->start - (uint64_t)piece->to_real;
 	const uint32_t rows = aggregate->selection.count;
-	const uint32_t first = options->buckets ? bucket_of(options, segment->oldest) : 0;
-	const uint32_t last = options->buckets ? bucket_of(options, segment->newest) : 0;
+	const uint32_t first = options->buckets ? bucket_of(options, start, segment->oldest) : 0;
+	const uint32_t last = options->buckets ? bucket_of(options, start, segment->newest) : 0;
 	struct coded coded = *groups;
 
 	if (last > first) {
-		find_buckets(aggregate, reading, first);
+		find_buckets(aggregate, reading, start, first);
 		codes_fold(&aggregate->bucket_codes, groups->code, groups->count,
 			   aggregate->buckets, last - first + 1, rows, &aggregate->scratch);
 		coded = (struct coded){ aggregate->bucket_codes.code,
@@ -490,95 +505,37 @@ static void add_values(struct aggregate *aggregate, const struct coded *groups, 
 	}
 }
 
-/* ---- one segment ---- */
+/* ---- one piece ---- */
 
-static void add_segment(struct aggregate *aggregate, const struct segment *segment, uint32_t rows,
-			const struct filter *filter, uint64_t since, uint64_t until)
+static bool is_looked_at(const struct aggregate_piece *piece)
 {
-	const struct reading *reading = reading_of(aggregate, segment->schema);
+	const struct segment *segment = piece->segment;
+
+	return piece->from < piece->to && segment->oldest <= piece->until &&
+	       segment->newest >= piece->since &&
+	       !(segment->block &&
+		 block_excludes(segment->block, segment->schema, piece->filter));
+}
+
+void aggregate_add(struct aggregate *aggregate, const struct aggregate_piece *piece)
+{
+	const struct reading *reading =
+		reading_of(aggregate, piece->segment->schema, piece->other_boot);
 	struct coded groups;
 
 	aggregate->failed |= !reading;
-	if (aggregate->failed || !rows || segment->oldest > until || segment->newest < since ||
-	    (segment->block && block_excludes(segment->block, segment->schema, filter)))
+	if (aggregate->failed || !is_looked_at(piece))
 		return;
-	aggregate->rows_scanned += rows;
-	select_rows(&aggregate->selection, segment, rows, filter, since, until);
+	aggregate->rows_scanned += piece->to - piece->from;
+	select_rows(&aggregate->selection, piece);
 	if (!aggregate->selection.count)
 		return;
 	groups = code_groups(aggregate, reading);
 	for (uint32_t i = 0; i < groups.count; i++)
 		aggregate->group_of[i] = GROUP_OPEN;
-	count_groups(aggregate, reading, &groups);
+	count_groups(aggregate, reading, piece, &groups);
 	for (uint32_t i = 0; i < aggregate->options.of_count && !aggregate->failed; i++) {
 		if (reading->of[i].kind == SOURCE_FIELD)
 			add_values(aggregate, &groups, i, &reading->of[i]);
 	}
-}
-
-void aggregate_add_block(struct aggregate *aggregate, const struct stream_schema *schema,
-			 const struct block *block, const struct filter *filter, uint64_t since,
-			 uint64_t until)
-{
-	const struct segment segment = { .schema = schema,
-					 .block = block,
-					 .count = block->rows,
-					 .oldest = block->oldest,
-					 .newest = block->newest };
-
-	add_segment(aggregate, &segment, block->rows, filter, since, until);
-}
-
-void aggregate_add_rows(struct aggregate *aggregate, const struct stream_schema *schema,
-			const struct rows *rows, uint64_t oldest, uint64_t newest,
-			const struct filter *filter, uint64_t since, uint64_t until)
-{
-	const struct segment segment = { .schema = schema,
-					 .rows = *rows,
-					 .count = rows->count,
-					 .oldest = oldest,
-					 .newest = newest };
-
-	add_segment(aggregate, &segment, rows->count, filter, since, until);
-}
-
-/* ---- the store ---- */
-
-static bool take_extents(struct aggregate *aggregate, const struct store *store,
-			 const struct query *query)
-{
-	aggregate->extents = calloc(query->stream_count + 1, sizeof(*aggregate->extents));
-	for (size_t i = 0; aggregate->extents && i < query->stream_count; i++)
-		aggregate->extents[i] = stream_extent(&store->streams[query->streams[i].stream]);
-	return aggregate->extents;
-}
-
-static void add_stream(struct aggregate *aggregate, const struct stream *stream,
-		       const struct extent *extent, const struct query *query,
-		       const struct filter *filter)
-{
-	struct segment segment;
-
-	for (uint64_t number = extent->head; number <= extent->tail; number++) {
-		const uint32_t most = number < extent->tail ? BLOCK_MAX_ROWS : extent->open_rows;
-
-		/* What is gone was evicted meanwhile. */
-		if (!most || !segment_pin(stream, number, &segment))
-			continue;
-		add_segment(aggregate, &segment, segment.count < most ? segment.count : most,
-			    filter, query->since, query->until);
-		segment_unpin(&segment);
-	}
-}
-
-void aggregate_add_store(struct aggregate *aggregate, const struct store *store,
-			 const struct query *query)
-{
-	if (!aggregate->extents && !take_extents(aggregate, store, query)) {
-		aggregate->failed = true;
-		return;
-	}
-	for (size_t i = 0; i < query->stream_count; i++)
-		add_stream(aggregate, &store->streams[query->streams[i].stream],
-			   &aggregate->extents[i], query, &query->streams[i].filter);
 }

@@ -6,7 +6,7 @@
  *
  *   aggregate_new()
  *   do {
- *           aggregate_add_store(), aggregate_add_block(), …    everything that is asked about
+ *           aggregate_add_store(), aggregate_add(), …    everything that is asked about
  *   } while (aggregate_again());
  *   aggregate_result()
  *   aggregate_free()
@@ -31,8 +31,7 @@
 #include "store/distribution.h"
 #include "store/query.h"
 
-struct block;
-struct rows;
+struct segment;
 
 #define AGGREGATE_MAX_BY 8u
 #define AGGREGATE_MAX_OF 8u
@@ -47,12 +46,11 @@ struct aggregate_options {
 	const char *of[AGGREGATE_MAX_OF];
 	uint32_t of_count;
 	uint32_t top; /* groups that are shown */
-	/* Bucket i has the events from start + i * width to before start + (i + 1) * width; the
-	 * first one also those before, the last one also those after. Boot ns, modulo 2^64, since a
-	 * window may begin before the boot. */
+	/* Bucket i has the events from start + i * width to before start + (i + 1) * width, wall ns;
+	 * the first one also those before, the last one also those after. */
 	uint32_t buckets; /* 0: no counts over time */
 	uint64_t start, width;
-	struct encoding encoding; /* for the values of keys */
+	struct encoding encoding; /* for the values of keys, and the clock of the store's events */
 };
 
 struct aggregate;
@@ -69,14 +67,19 @@ bool aggregate_is_number(const struct field *field);
  * in another round, looks at the same as far as it is still there. */
 void aggregate_add_store(struct aggregate *aggregate, const struct store *store,
 			 const struct query *query);
-/* Adds the events of one block, or of rows, that pass a filter, since <= timestamp <= until. The
- * schema must outlive the aggregate. `oldest` and `newest` cover the rows. */
-void aggregate_add_block(struct aggregate *aggregate, const struct stream_schema *schema,
-			 const struct block *block, const struct filter *filter, uint64_t since,
-			 uint64_t until);
-void aggregate_add_rows(struct aggregate *aggregate, const struct stream_schema *schema,
-			const struct rows *rows, uint64_t oldest, uint64_t newest,
-			const struct filter *filter, uint64_t since, uint64_t until);
+/*
+ * Some rows of a segment, which may be of memory or of any other place: a block (or rows) with its
+ * schema, `oldest` and `newest` is enough of one. The schema must outlive the aggregate.
+ */
+struct aggregate_piece {
+	const struct segment *segment;
+	uint32_t from, to; /* rows [from, to) */
+	const struct filter *filter;
+	uint64_t since, until; /* ns since the boot that the events are of, both inclusive */
+	int64_t to_real;       /* of that boot: wall ns minus ns since it */
+	bool other_boot;       /* not the running one: kernel addresses have no names */
+};
+void aggregate_add(struct aggregate *aggregate, const struct aggregate_piece *piece);
 /* True: everything has to be added once more. */
 bool aggregate_again(struct aggregate *aggregate);
 

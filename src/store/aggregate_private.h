@@ -28,6 +28,8 @@ enum key_part { PART_IP, PART_PORT, PART_VALUE, KEY_PARTS };
 /* How one schema's events are read. */
 struct reading {
 	const struct stream_schema *schema;
+	bool other_boot;
+	struct encoding encoding;
 	struct key_source parts[AGGREGATE_MAX_BY * KEY_PARTS];
 	struct key_source of[AGGREGATE_MAX_OF]; /* SOURCE_NOTHING: no such number here */
 };
@@ -56,7 +58,7 @@ struct aggregate {
 	bool starved;	      /* a detail, or slots of one, found no room */
 	bool failed;	      /* memory ran out */
 	uint64_t rounds, rows_scanned;
-	struct extent *extents; /* of the store, by stream of the question */
+	struct span *spans; /* of the store, by stream of the question */
 
 	/* For the result. */
 	struct aggregate_group *shown;

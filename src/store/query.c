@@ -107,17 +107,27 @@ static void reverse(struct item *items, size_t count)
 
 static int plan_part(struct run *run, struct part *part)
 {
-	const struct extent extent = stream_extent(part->stream);
-	uint64_t oldest, newest;
+	const struct stream *stream = part->stream;
+	struct segment open = { .state = NULL };
+	uint64_t head, tail, oldest, newest;
 
-	part->items = calloc(extent.tail - extent.head + 1, sizeof(*part->items));
+	/* Once the open rows are known, what is sealed before them is settled. */
+	if (segment_pin_open(stream, &open)) {
+		tail = open.number;
+		segment_unpin(&open);
+	} else {
+		tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
+	}
+	head = atomic_load_explicit(&stream->head, memory_order_acquire);
+	head = head < tail ? head : tail;
+	part->items = calloc(tail - head + 1, sizeof(*part->items));
 	if (!part->items)
 		return -ENOMEM;
-	for (uint64_t number = extent.head; number < extent.tail; number++) {
-		if (segment_times(part->stream, number, &oldest, &newest))
+	for (uint64_t number = head; number < tail; number++) {
+		if (segment_times(stream, number, &oldest, &newest))
 			add_item(run, part, number, BLOCK_MAX_ROWS, oldest, newest);
 	}
-	add_item(run, part, extent.tail, extent.open_rows, extent.open_oldest, extent.open_newest);
+	add_item(run, part, tail, open.count, open.oldest, open.newest);
 
 	if (run->flip)
 		reverse(part->items, part->count);
@@ -279,6 +289,27 @@ static uint64_t count_bits(const uint64_t *bits, uint32_t rows)
 	return count;
 }
 
+static bool lies_within(const struct segment *segment, uint64_t low, uint64_t high)
+{
+	return segment->oldest >= low && segment->newest <= high;
+}
+
+/* Clears the rows outside [low, high]. */
+static void and_window(const struct segment *segment, uint64_t low, uint64_t high, uint32_t rows,
+		       uint64_t *bits)
+{
+	uint64_t window[MAX_WORDS];
+
+	if (lies_within(segment, low, high))
+		return;
+	if (segment->block)
+		block_filter_time(segment->block, segment->schema, low, high, 0, rows, window);
+	else
+		rows_filter_time(&segment->rows, segment->schema, low, high, 0, rows, window);
+	for (size_t i = 0; i < block_bitmap_words(rows); i++)
+		bits[i] &= window[i];
+}
+
 static void scan(struct run *run, const struct part *part, const struct segment *segment,
 		 uint32_t rows, bool wanted)
 {
@@ -286,21 +317,24 @@ static void scan(struct run *run, const struct part *part, const struct segment 
 	const struct filter *filter = &part->asked->filter;
 	uint64_t bits[MAX_WORDS];
 
-	if (!wanted && !filter->count && segment_lies_within(segment, query->since, query->until)) {
+	if (!wanted && !filter->count && lies_within(segment, query->since, query->until)) {
 		run->result->total += rows;
 		run->result->blocks_skipped++;
 		return;
 	}
 	run->result->blocks_scanned++;
 	run->result->rows_scanned += rows;
-	segment_filter(segment, filter, rows, bits);
+	if (segment->block)
+		block_filter(segment->block, segment->schema, filter, 0, rows, bits);
+	else
+		rows_filter(&segment->rows, segment->schema, filter, 0, rows, bits);
 	if (run->want_total) {
-		segment_and_window(segment, query->since, query->until, rows, bits);
+		and_window(segment, query->since, query->until, rows, bits);
 		run->result->total += count_bits(bits, rows);
 	}
 	if (!wanted)
 		return;
-	segment_and_window(segment, run->low, run->high, rows, bits);
+	and_window(segment, run->low, run->high, rows, bits);
 	collect(run, part, segment, bits, rows);
 }
 

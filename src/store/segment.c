@@ -108,26 +108,6 @@ void segment_unpin(struct segment *segment)
 	segment->state = NULL;
 }
 
-struct extent stream_extent(const struct stream *stream)
-{
-	struct segment open = { .state = NULL };
-	struct extent extent;
-
-	/* Once the open rows are known, what is sealed before them is settled. */
-	if (segment_pin_open(stream, &open)) {
-		extent.tail = open.number;
-		segment_unpin(&open);
-	} else {
-		extent.tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
-	}
-	extent.head = atomic_load_explicit(&stream->head, memory_order_acquire);
-	extent.head = extent.head < extent.tail ? extent.head : extent.tail;
-	extent.open_rows = open.count;
-	extent.open_oldest = open.oldest;
-	extent.open_newest = open.newest;
-	return extent;
-}
-
 void segment_filter(const struct segment *segment, const struct filter *filter, uint32_t rows,
 		    uint64_t *bits)
 {

@@ -113,15 +113,6 @@ void segment_unpin(struct segment *segment);
 bool segment_times(const struct stream *stream, uint64_t number, uint64_t *ret_oldest,
 		   uint64_t *ret_newest);
 
-/* What a stream holds at one moment: sealed blocks [head, tail), and so many open rows in block
- * `tail`. */
-struct extent {
-	uint64_t head, tail;
-	uint32_t open_rows;
-	uint64_t open_oldest, open_newest;
-};
-struct extent stream_extent(const struct stream *stream);
-
 uint64_t segment_timestamp(const struct segment *segment, uint32_t row);
 /* All events of the segment lie between these times. */
 static inline bool segment_lies_within(const struct segment *segment, uint64_t low, uint64_t high)

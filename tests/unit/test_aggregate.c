@@ -196,9 +196,10 @@ static void test_a_start_before_the_boot(void **state)
 	(void)state;
 	world_begin(8 << 20, 6);
 	world_append(101, 0);
-	/* Buckets end at -2/4, -1/4, 0/4 and 1/4 of the clock, and after. */
+	/* Two buckets before the boot, one for the time since, and one more. */
 	options.width = world.clock;
-	options.start = 0 - 2 * options.width;
+	options.encoding.boot_to_real = 1000000000;
+	options.start = 1000000000 - 2 * options.width;
 	query = world_question(0);
 	aggregate = begin(&options);
 	ask(aggregate, &query);
