@@ -193,8 +193,8 @@ static uint64_t or_else(const struct rule_value *value, uint64_t otherwise)
 }
 
 /*
- * What is open begins with the oldest event and ends now: the very moment of the question, so that
- * what comes in meanwhile is not in the answer. Should an event be from a later time, it ends there.
+ * What is open begins with the oldest event and ends now, or with the newest event, which came in
+ * since the question was read. What comes in from here on is not in the answer.
  */
 static int read_window(struct summary *summary, struct question *question, struct answer *answer)
 {
@@ -202,7 +202,7 @@ static int read_window(struct summary *summary, struct question *question, struc
 	const struct rule_value *until = &summary->values[EVENTS_SUMMARY_UNTIL];
 	struct aggregate_options *options = &summary->options;
 	const uint64_t buckets = options->buckets;
-	const uint64_t now = clock_boot_ns() + (uint64_t)question->boot_to_real;
+	const uint64_t now = summary->now;
 	uint64_t oldest, newest, span;
 
 	if (since->given && until->given && since->time > until->time)
@@ -270,8 +270,9 @@ static int answer_summary(struct request *request, struct summary *summary, stru
 	QUESTION question = { .streams = NULL };
 	struct aggregate_result result;
 
+	summary->now = clock_real_ns();
 	if (rules_read(events_summary_rules, EVENTS_SUMMARY_RULES, &summary->arguments,
-		       clock_real_ns(), summary->values, &summary->filters, answer) < 0 ||
+		       summary->now, summary->values, &summary->filters, answer) < 0 ||
 	    question_init(&question, request->api, summary->values[EVENTS_SUMMARY_TYPE].text,
 			  answer) < 0 ||
 	    read_summary(summary, &question, answer) < 0)

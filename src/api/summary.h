@@ -14,6 +14,7 @@ struct summary {
 	struct rule_others filters;
 	char *by_text, *of_text; /* that the names in `options` point into */
 	struct aggregate_options options;
+	uint64_t now; /* wall ns */
 	uint64_t end; /* of the last bucket: wall ns, inclusive */
 	bool by_wide[AGGREGATE_MAX_BY], of_wide[AGGREGATE_MAX_OF]; /* 64-bit integers */
 	bool integers_as_strings;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,11 @@ static int compare_values(const struct keys *keys, uint32_t one, uint32_t two)
 
 	if (a->form != b->form)
 		return a->form < b->form ? -1 : 1;
+	/* Of numbers the one with more digits is larger; a sign comes before all digits. */
+	if (a->form == VALUE_BARE && a->length != b->length &&
+	    isdigit((unsigned char)keys->text.data[a->offset]) &&
+	    isdigit((unsigned char)keys->text.data[b->offset]))
+		return a->length < b->length ? -1 : 1;
 	order = memcmp(keys->text.data + a->offset, keys->text.data + b->offset, shorter);
 	return order ? order : (a->length > b->length) - (a->length < b->length);
 }
