@@ -170,8 +170,7 @@ static int read_of(struct summary *summary, const struct question *question, str
 		FREE char *known = NULL;
 		bool wide;
 
-		if (has_field(question, options->of[i], aggregate_is_number,
-			      &summary->of_wide[i]))
+		if (has_field(question, options->of[i], aggregate_is_number, &summary->of_wide[i]))
 			continue;
 		known = question_fields(question, aggregate_is_number);
 		return answer_error(answer, STATUS_BAD_REQUEST,

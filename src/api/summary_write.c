@@ -17,8 +17,7 @@ static const unsigned int percentiles[] = { 50, 90, 99 };
 /* The text of a number, at the end of `room`. */
 static const char *int128_text(__int128 value, char room[INT128_SIZE])
 {
-	unsigned __int128 left =
-		value < 0 ? -(unsigned __int128)value : (unsigned __int128)value;
+	unsigned __int128 left = value < 0 ? -(unsigned __int128)value : (unsigned __int128)value;
 	char *at = room + INT128_SIZE - 1;
 
 	*at = '\0';
@@ -251,10 +250,9 @@ static void write_query(struct json *json, const struct question *question,
 	write_names(json, "of", options->of, options->of_count);
 	json_member_u64(json, "top", options->top);
 	json_member_u64(json, "buckets", options->buckets);
-	json_member_string(
-		json, "int64",
-		events_summary_rules[EVENTS_SUMMARY_INT64].choices[values[EVENTS_SUMMARY_INT64]
-									   .choice]);
+	json_member_string(json, "int64",
+			   events_summary_rules[EVENTS_SUMMARY_INT64]
+				   .choices[values[EVENTS_SUMMARY_INT64].choice]);
 	json_key(json, "filters");
 	json_object_begin(json);
 	for (size_t i = 0; i < summary->filters.count; i++) {

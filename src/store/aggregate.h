@@ -46,11 +46,11 @@ struct aggregate_options {
 	const char *of[AGGREGATE_MAX_OF];
 	uint32_t of_count;
 	uint32_t top; /* groups that are shown */
-	/* Bucket i has the events from start + i * width to before start + (i + 1) * width, wall ns;
-	 * the first one also those before, the last one also those after. */
+	/* Bucket i has the events from start + i * width to before start + (i + 1) * width, wall
+	 * ns; the first one also those before, the last one also those after. */
 	uint32_t buckets; /* 0: no counts over time */
 	uint64_t start, width;
-	struct encoding encoding; /* for the values of keys, and the clock of the store's events */
+	struct encoding encoding; /* for values of keys, and the clock of the store's events */
 };
 
 struct aggregate;
@@ -85,8 +85,8 @@ bool aggregate_again(struct aggregate *aggregate);
 
 struct aggregate_figures {
 	uint64_t count;
-	const uint64_t *counts;		     /* by bucket; NULL when there are none */
-	const struct distribution *values;   /* by field of `of`; NULL when there are none */
+	const uint64_t *counts;		   /* by bucket; NULL when there are none */
+	const struct distribution *values; /* by field of `of`; NULL when there are none */
 };
 
 struct aggregate_group {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the halves of the aggregate share: aggregate.c adds events up, aggregate_result.c makes an
- * answer of them. Private to this folder. */
+/* What the parts of the aggregate share: aggregate_new.c makes it, aggregate.c adds events up,
+ * aggregate_store.c those of the store, aggregate_result.c makes an answer of them. Private to this
+ * folder. */
 #ifndef STORE_AGGREGATE_PRIVATE_H
 #define STORE_AGGREGATE_PRIVATE_H
 
@@ -75,8 +76,8 @@ struct aggregate {
 	uint32_t setting; /* counts changes of `parts` */
 	struct recent_group *recent;
 	struct folded group_codes, bucket_codes;
-	uint16_t *buckets;	       /* one a selected row, from the segment's first one on */
-	uint32_t *counts;	       /* these four by code */
+	uint16_t *buckets; /* one a selected row, from the segment's first one on */
+	uint32_t *counts;  /* these four by code */
 	uint32_t *group_of;
 	struct tally *tallies;
 	struct distribution **targets;
@@ -85,6 +86,16 @@ struct aggregate {
 /* One detail, out of the budget; NULL when there is no room. */
 struct detail *detail_new(const struct aggregate *aggregate, size_t *budget);
 void detail_free(const struct aggregate *aggregate, struct detail *detail, size_t *budget);
+
+static inline struct detail *detail_of(const struct aggregate *aggregate, const struct group *group)
+{
+	return group->detail ? group->detail : aggregate->rest;
+}
+
+/* How a schema is read, of events of the running boot or of another one; NULL when out of
+ * memory. */
+const struct reading *reading_of(struct aggregate *aggregate, const struct stream_schema *schema,
+				 bool other_boot);
 
 static inline bool has_details(const struct aggregate *aggregate)
 {

@@ -188,7 +188,7 @@ static void copy_rows(const struct field *field, const struct selection *selecti
 
 	for (uint32_t i = 0; i < selection->count; i++)
 		values[i] = field_load_ordered(data + (size_t)selection_row(selection, i) *
-								rows->stride,
+							       rows->stride,
 					       field->size, field->is_signed);
 }
 
@@ -385,8 +385,7 @@ static const uint8_t *value_bytes(const struct codes *codes, uint32_t code,
 		return (const uint8_t *)segment->block + column->table +
 		       (size_t)code * column->value_size;
 	if (column->encoding == COLUMN_BYTES)
-		return column_data(segment, column) +
-		       (size_t)codes->row[code] * column->value_size;
+		return column_data(segment, column) + (size_t)codes->row[code] * column->value_size;
 	ordered = codes->kind == CODES_OFFSET
 			  ? column->base + code
 			  : block_integer(segment->block, column, codes->row[code]);

@@ -18,9 +18,9 @@
 /* Some rows of a segment, in order. */
 struct selection {
 	const struct segment *segment;
-	uint32_t rows;			/* of the segment that count */
-	uint32_t count;			/* selected */
-	uint16_t row[BLOCK_MAX_ROWS];	/* unless all are */
+	uint32_t rows;			    /* of the segment that count */
+	uint32_t count;			    /* selected */
+	uint16_t row[BLOCK_MAX_ROWS];	    /* unless all are */
 	uint64_t bits[BLOCK_MAX_ROWS / 64]; /* scratch: rows that pass, rows that have a value */
 };
 

@@ -29,7 +29,8 @@ int keys_init(struct keys *keys, uint32_t part_count)
 	keys->value_room = FIRST_ROOM;
 	keys->value_count = 1;
 	buffer_reserve(&keys->text, FIRST_ROOM);
-	if (!keys->cache || !keys->values || !keys->text.data || !slots_make(&keys->value_slots, FIRST_ROOM) ||
+	if (!keys->cache || !keys->values || !keys->text.data ||
+	    !slots_make(&keys->value_slots, FIRST_ROOM) ||
 	    !slots_make(&keys->group_slots, FIRST_ROOM)) {
 		keys_fini(keys);
 		return -ENOMEM;
@@ -151,8 +152,8 @@ static bool grow_groups(struct keys *keys)
 {
 	const uint32_t room = keys->group_room ? 2 * keys->group_room : FIRST_ROOM;
 	/* A key of no parts takes no memory, but NULL means that there is none. */
-	uint32_t *parts = reallocarray(keys->parts, (size_t)room * keys->part_count + 1,
-				       sizeof(*parts));
+	uint32_t *parts =
+		reallocarray(keys->parts, (size_t)room * keys->part_count + 1, sizeof(*parts));
 
 	if (!parts || !slots_make(&keys->group_slots, room)) {
 		keys->parts = parts ? parts : keys->parts;

@@ -20,9 +20,9 @@
 #define KEYS_MAX_GROUPS 65536u
 #define KEYS_MAX_TEXT ((size_t)16 << 20) /* bytes of all values */
 
-#define KEYS_NULL 0u	      /* the number of the value null */
-#define KEYS_NONE UINT32_MAX  /* no number: not there, and there was no room */
-#define KEYS_SHORT_VALUE 16u  /* bytes */
+#define KEYS_NULL 0u	     /* the number of the value null */
+#define KEYS_NONE UINT32_MAX /* no number: not there, and there was no room */
+#define KEYS_SHORT_VALUE 16u /* bytes */
 #define KEYS_CACHE_SLOTS 32768u
 
 struct key_value {

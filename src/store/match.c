@@ -315,21 +315,18 @@ static bool view_not_null(const struct view *view, const struct field *field, ui
 bool block_not_null(const struct block *block, const struct stream_schema *schema,
 		    const struct field *field, uint32_t from, uint32_t to, uint64_t *bits)
 {
-	return view_not_null(&(struct view){ .block = block,
-					     .schema = schema,
-					     .from = from,
-					     .count = to - from },
-			     field, bits);
+	return view_not_null(
+		&(struct view){
+			.block = block, .schema = schema, .from = from, .count = to - from },
+		field, bits);
 }
 
 bool rows_not_null(const struct rows *rows, const struct stream_schema *schema,
 		   const struct field *field, uint32_t from, uint32_t to, uint64_t *bits)
 {
-	return view_not_null(&(struct view){ .rows = rows,
-					     .schema = schema,
-					     .from = from,
-					     .count = to - from },
-			     field, bits);
+	return view_not_null(
+		&(struct view){ .rows = rows, .schema = schema, .from = from, .count = to - from },
+		field, bits);
 }
 
 /* ---- summaries ---- */

@@ -78,8 +78,9 @@ static uint64_t mixed(uint64_t number)
 static void set_header(const struct stream_schema *stream, uint8_t *record, uint64_t number,
 		       uint32_t process)
 {
-	static const char *const commands[EVENTS_COMMANDS] = { "curl",	 "sshd",    "postgres", "nginx",
-						"redis", "systemd", "node",	"fifteen-letters" };
+	static const char *const commands[EVENTS_COMMANDS] = {
+		"curl", "sshd", "postgres", "nginx", "redis", "systemd", "node", "fifteen-letters"
+	};
 
 	memset(record, 0, stream->record_size);
 	set_number(stream, record, "timestamp", EVENTS_START + EVENTS_DISTANCE * number);

@@ -103,8 +103,8 @@ static inline void model_add(struct model *model, const struct stream_schema *sc
 		.bucket = model_bucket(model->options, timestamp),
 	};
 	for (uint32_t i = 0; i < model->options->of_count; i++)
-		row->has[i] = model_value(schema, model->options->of[i], record, length,
-					  &row->values[i]);
+		row->has[i] =
+			model_value(schema, model->options->of[i], record, length, &row->values[i]);
 }
 
 static inline int model_compare_rows(const void *a, const void *b)
@@ -167,9 +167,8 @@ static inline int model_compare_numbers(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static inline void model_check_percentile(const struct distribution *values,
-					  const __int128 *sorted, size_t count,
-					  unsigned int percent)
+static inline void model_check_percentile(const struct distribution *values, const __int128 *sorted,
+					  size_t count, unsigned int percent)
 {
 	const size_t rank = (count * percent + 99) / 100;
 	const __int128 exact = sorted[rank ? rank - 1 : 0];

@@ -3,16 +3,36 @@
 #include "aggregate_model.h"
 
 static const char *const groupable[] = {
-	"type",		   "pid",	  "uid",	 "command",	     "cgroup_id",
-	"duration_ns",	   "return_code", "error",	 "protocol",	     "address_family",
-	"destination_port", "destination", "destination_ip", "destination_path", "balance",
-	"location",	   "depth",	  "level",	 "watched",	     "counts",
-	"mac",		   "source",	  "payload",	 "note",	     "codes",
+	"type",
+	"pid",
+	"uid",
+	"command",
+	"cgroup_id",
+	"duration_ns",
+	"return_code",
+	"error",
+	"protocol",
+	"address_family",
+	"destination_port",
+	"destination",
+	"destination_ip",
+	"destination_path",
+	"balance",
+	"location",
+	"depth",
+	"level",
+	"watched",
+	"counts",
+	"mac",
+	"source",
+	"payload",
+	"note",
+	"codes",
 	"timestamp",
 };
 static const char *const summable[] = {
-	"pid",	 "duration_ns", "return_code", "destination_port", "balance", "depth",
-	"level", "cgroup_id",	"timestamp",
+	"pid",	 "duration_ns", "return_code", "destination_port", "balance",
+	"depth", "level",	"cgroup_id",   "timestamp",
 };
 
 static void ask(struct aggregate *aggregate, const struct query *query)
@@ -114,8 +134,13 @@ static void check_many(size_t rounds, size_t least)
 static void test_nothing(void **state)
 {
 	const struct aggregate_options options = {
-		.by = { "command" }, .by_count = 1, .of = { "pid" }, .of_count = 1,
-		.top = 10,	     .buckets = 3,  .width = 5,
+		.by = { "command" },
+		.by_count = 1,
+		.of = { "pid" },
+		.of_count = 1,
+		.top = 10,
+		.buckets = 3,
+		.width = 5,
 	};
 	struct query query;
 
@@ -139,9 +164,14 @@ static void test_each_field(void **state)
 	query = world_question(0);
 	for (size_t i = 0; i < ARRAY_SIZE(groupable); i++) {
 		const struct aggregate_options options = {
-			.by = { groupable[i] }, .by_count = 1, .of = { "duration_ns" },
-			.of_count = 1,		.top = 100,    .buckets = 11,
-			.start = 1000000,	.width = 9001,
+			.by = { groupable[i] },
+			.by_count = 1,
+			.of = { "duration_ns" },
+			.of_count = 1,
+			.top = 100,
+			.buckets = 11,
+			.start = 1000000,
+			.width = 9001,
 		};
 
 		check(&options, &query);
@@ -239,7 +269,11 @@ static void test_equal_groups_by_key(void **state)
 		assert_int_equal(aggregate_key(aggregate, result.groups[i].number, 0, &text),
 				 VALUE_TEXT);
 		assert_int_equal(text.length, i == 1 ? 2 : 1);
-		assert_memory_equal(text.data, i == 0 ? "a" : i == 1 ? "ab" : i == 2 ? "c" : "d",
+		assert_memory_equal(text.data,
+				    i == 0   ? "a"
+				    : i == 1 ? "ab"
+				    : i == 2 ? "c"
+					     : "d",
 				    text.length);
 	}
 	assert_int_equal(result.other.count, 1);
@@ -295,7 +329,11 @@ static uint64_t append_crowd(void)
 static void test_more_groups_than_are_told_apart(void **state)
 {
 	struct aggregate_options options = {
-		.by = { "pid" }, .by_count = 1, .of = { "duration_ns" }, .top = 7, .width = 1000,
+		.by = { "pid" },
+		.by_count = 1,
+		.of = { "duration_ns" },
+		.top = 7,
+		.width = 1000,
 	};
 	struct query query;
 	uint64_t events;
@@ -334,8 +372,14 @@ static void test_more_groups_than_are_told_apart(void **state)
 static void test_two_rounds(void **state)
 {
 	const struct aggregate_options options = {
-		.by = { "pid", "uid" }, .by_count = 2, .of = { "duration_ns" }, .of_count = 1,
-		.top = 1000,		.buckets = 100, .start = 1000000,	 .width = 211,
+		.by = { "pid", "uid" },
+		.by_count = 2,
+		.of = { "duration_ns" },
+		.of_count = 1,
+		.top = 1000,
+		.buckets = 100,
+		.start = 1000000,
+		.width = 211,
 	};
 	CLEANUP(aggregate) struct aggregate *aggregate = NULL;
 	struct aggregate_result result;
@@ -377,8 +421,14 @@ static void test_two_rounds(void **state)
 static void test_evictions_between_rounds(void **state)
 {
 	const struct aggregate_options options = {
-		.by = { "pid" }, .by_count = 1,	   .of = { "duration_ns" }, .of_count = 1, .top = 3,
-		.buckets = 900,	 .start = 1000000, .width = 100,
+		.by = { "pid" },
+		.by_count = 1,
+		.of = { "duration_ns" },
+		.of_count = 1,
+		.top = 3,
+		.buckets = 900,
+		.start = 1000000,
+		.width = 100,
 	};
 	CLEANUP(aggregate) struct aggregate *aggregate = NULL;
 	struct aggregate_result result;

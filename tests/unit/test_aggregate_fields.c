@@ -62,9 +62,12 @@ static const struct field odd_fields[ODD_FIELDS] = {
 			    FIXTURE_AT(odd_event, interface), .count = 1, .zero_is_null = true },
 };
 static const struct stream_schema odd_schema = {
-	.name = "odd",	 .description = "",
-	.fields = odd_fields, .field_count = ODD_FIELDS,
-	.record_size = sizeof(struct odd_event), .minimum_size = sizeof(struct fixture_header),
+	.name = "odd",
+	.description = "",
+	.fields = odd_fields,
+	.field_count = ODD_FIELDS,
+	.record_size = sizeof(struct odd_event),
+	.minimum_size = sizeof(struct fixture_header),
 };
 
 static const struct field other_fields[] = {
@@ -78,9 +81,12 @@ static const struct field other_fields[] = {
 	  .offset = offsetof(struct other_event, interface), .size = 2, .count = 4 },
 };
 static const struct stream_schema other_schema = {
-	.name = "other",	.description = "",
-	.fields = other_fields, .field_count = ARRAY_SIZE(other_fields),
-	.record_size = sizeof(struct other_event), .minimum_size = sizeof(struct fixture_header),
+	.name = "other",
+	.description = "",
+	.fields = other_fields,
+	.field_count = ARRAY_SIZE(other_fields),
+	.record_size = sizeof(struct other_event),
+	.minimum_size = sizeof(struct fixture_header),
 };
 
 enum { ROWS = 4999 };
@@ -146,9 +152,8 @@ static void fill(struct batch *batch, const struct stream_schema *schema, uint64
 		.capacity = ROWS,
 	};
 	for (uint32_t i = 0; i < ROWS; i++)
-		batch->rows.lengths[i] =
-			(uint16_t)make(&random, 1000 + i,
-				       batch->rows.data + (size_t)i * schema->record_size);
+		batch->rows.lengths[i] = (uint16_t)make(
+			&random, 1000 + i, batch->rows.data + (size_t)i * schema->record_size);
 	batch->block = block_build(builder, schema, &batch->rows, &place, &batch->mapped);
 	assert_non_null(batch->block);
 }
@@ -156,10 +161,9 @@ static void fill(struct batch *batch, const struct stream_schema *schema, uint64
 static struct segment segment_of(const struct batch *batch, const struct stream_schema *schema,
 				 bool sealed)
 {
-	struct segment segment = { .schema = schema,
-				   .count = ROWS,
-				   .oldest = 1000,
-				   .newest = 1000 + ROWS - 1 };
+	struct segment segment = {
+		.schema = schema, .count = ROWS, .oldest = 1000, .newest = 1000 + ROWS - 1
+	};
 
 	if (sealed)
 		segment.block = batch->block;
@@ -184,16 +188,19 @@ static void check(const struct aggregate_options *options, const struct batch *o
 	for (size_t s = 0; s < 2; s++) {
 		const struct segment segment = segment_of(batches[s], both[s], sealed);
 		const struct aggregate_piece piece = {
-			.segment = &segment, .from = from,  .to = to, .filter = &no_filter,
-			.since = 1017,	     .until = 5800,
+			.segment = &segment,
+			.from = from,
+			.to = to,
+			.filter = &no_filter,
+			.since = 1017,
+			.until = 5800,
 		};
 
 		aggregate_add(aggregate, &piece);
 		for (uint32_t i = from; i < to; i++) {
 			if (1000 + i >= piece.since && 1000 + i <= piece.until)
 				model_add(&model, both[s],
-					  batches[s]->rows.data +
-						  (size_t)i * both[s]->record_size,
+					  batches[s]->rows.data + (size_t)i * both[s]->record_size,
 					  batches[s]->rows.lengths[i], 1000 + i);
 		}
 	}
@@ -205,9 +212,9 @@ static void check(const struct aggregate_options *options, const struct batch *o
 
 static void test_one_name_of_two_types(void **state)
 {
-	static const char *const names[] = { "type",	  "protocol", "protocol_number", "port",
-					     "source_ip", "address",  "size",		 "interface",
-					     "command" };
+	static const char *const names[] = { "type", "protocol",  "protocol_number",
+					     "port", "source_ip", "address",
+					     "size", "interface", "command" };
 	BATCH odd = { 0 };
 	BATCH other = { 0 };
 
@@ -227,7 +234,8 @@ static void test_one_name_of_two_types(void **state)
 				.width = 1000,
 			};
 
-			check(&options, &odd, &other, j % 2, j % 3 ? 101 : 0, ROWS - (uint32_t)(j % 5));
+			check(&options, &odd, &other, j % 2, j % 3 ? 101 : 0,
+			      ROWS - (uint32_t)(j % 5));
 		}
 	}
 }
@@ -251,10 +259,8 @@ static void test_streams_meet(void **state)
 	struct aggregate_result result;
 
 	(void)state;
-	segments[0].rows =
-		(struct rows){ (uint8_t *)&odd, &lengths[0], sizeof(odd), 1, 1 };
-	segments[1].rows =
-		(struct rows){ (uint8_t *)&other, &lengths[1], sizeof(other), 1, 1 };
+	segments[0].rows = (struct rows){ (uint8_t *)&odd, &lengths[0], sizeof(odd), 1, 1 };
+	segments[1].rows = (struct rows){ (uint8_t *)&other, &lengths[1], sizeof(other), 1, 1 };
 	for (size_t i = 0; i < 4; i++) {
 		/* Then with an address, but without the port that had been there before. */
 		odd.port = i < 2 ? 443 : 0;

@@ -373,12 +373,12 @@ static void test_losses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_default),	    cmocka_unit_test(test_groups),
-		cmocka_unit_test(test_streams),	    cmocka_unit_test(test_values),
-		cmocka_unit_test(test_buckets),	    cmocka_unit_test(test_odd_windows),
-		cmocka_unit_test(test_int64),	    cmocka_unit_test(test_csv),
-		cmocka_unit_test(test_text),	    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_methods),	    cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_default), cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_streams), cmocka_unit_test(test_values),
+		cmocka_unit_test(test_buckets), cmocka_unit_test(test_odd_windows),
+		cmocka_unit_test(test_int64),	cmocka_unit_test(test_csv),
+		cmocka_unit_test(test_text),	cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_methods), cmocka_unit_test(test_losses),
 	};
 
 	return cmocka_run_group_tests(tests, setup, api_fixture_teardown);
