@@ -92,22 +92,21 @@ static struct coded code_groups(struct aggregate *aggregate, const struct readin
 	return coded;
 }
 
-/* `start`: of the first bucket, in ns since the boot that the time is of; modulo 2^64, since it may
- * be before it. */
-static uint32_t bucket_of(const struct aggregate_options *options, uint64_t start,
+/* `start`: of the first bucket, in ns since the boot that the time is of; may be before it. */
+static uint32_t bucket_of(const struct aggregate_options *options, int64_t start,
 			  uint64_t timestamp)
 {
-	const uint64_t since_start = timestamp - start;
-	const uint64_t bucket = since_start / options->width;
+	uint64_t since_start, bucket;
 
-	if ((int64_t)since_start < 0)
-		return 0;
+	if (__builtin_sub_overflow(timestamp, start, &since_start))
+		return start > 0 ? 0 : options->buckets - 1;
+	bucket = since_start / options->width;
 	return bucket < options->buckets ? (uint32_t)bucket : options->buckets - 1;
 }
 
 /* Buckets of the selected rows, from `first` on. Rows come nearly in the order of time, so most
  * are in the bucket of the one before. */
-static void find_buckets(struct aggregate *aggregate, const struct reading *reading, uint64_t start,
+static void find_buckets(struct aggregate *aggregate, const struct reading *reading, int64_t start,
 			 uint32_t first)
 {
 	const struct aggregate_options *options = &aggregate->options;
@@ -121,7 +120,7 @@ static void find_buckets(struct aggregate *aggregate, const struct reading *read
 	for (uint32_t i = 0; i < aggregate->selection.count; i++) {
 		if (times[i] - begin >= width) {
 			bucket = bucket_of(options, start, times[i]);
-			begin = start + bucket * options->width;
+			begin = (uint64_t)start + bucket * options->width;
 			width = options->width;
 		}
 		aggregate->buckets[i] = (uint16_t)(bucket - first);
@@ -248,13 +247,14 @@ static void count_groups(struct aggregate *aggregate, const struct reading *read
 {
 	const struct aggregate_options *options = &aggregate->options;
 	const struct segment *segment = piece->segment;
-	const uint64_t start = options->start - (uint64_t)piece->to_real;
+	const int64_t start = (int64_t)(options->start - (uint64_t)piece->to_real);
 	const uint32_t rows = aggregate->selection.count;
 	const uint32_t first = options->buckets ? bucket_of(options, start, segment->oldest) : 0;
 	const uint32_t last = options->buckets ? bucket_of(options, start, segment->newest) : 0;
+	const bool split = last > first;
 	struct coded coded = *groups;
 
-	if (last > first) {
+	if (split) {
 		find_buckets(aggregate, reading, start, first);
 		codes_fold(&aggregate->bucket_codes, groups->code, groups->count,
 			   aggregate->buckets, last - first + 1, rows, &aggregate->scratch);
@@ -263,18 +263,17 @@ static void count_groups(struct aggregate *aggregate, const struct reading *read
 	}
 	count_codes(&coded, rows, aggregate->counts);
 	for (uint32_t i = 0; i < coded.count; i++) {
-		const uint32_t row = last > first ? aggregate->bucket_codes.first[i] : 0;
-		const uint32_t code = last > first ? groups->code[row] : i;
+		const uint32_t count = aggregate->counts[i];
+		const uint32_t row = split ? aggregate->bucket_codes.first[i] : 0;
+		const uint32_t bucket = first + (split ? aggregate->buckets[row] : 0);
 		struct group *group;
 
-		if (!aggregate->counts[i])
+		if (!count)
 			continue;
-		group = group_of_code(aggregate, reading, code);
-		group->count += aggregate->counts[i];
+		group = group_of_code(aggregate, reading, split ? groups->code[row] : i);
+		group->count += count;
 		if (options->buckets)
-			detail_of(aggregate, group)
-				->counts[first + (last > first ? aggregate->buckets[row] : 0)] +=
-				aggregate->counts[i];
+			detail_of(aggregate, group)->counts[bucket] += count;
 	}
 }
 

@@ -103,7 +103,6 @@ bool aggregate_again(struct aggregate *aggregate)
 	forget_counts(aggregate);
 	for (uint32_t i = 0; i < count && i < second_round_groups(aggregate->options.top); i++)
 		aggregate->groups[order[i]].detail = detail_new(aggregate, &aggregate->budget);
-	aggregate->keys.frozen = true;
 	aggregate->rounds = 2;
 	return !aggregate->failed;
 }

@@ -91,8 +91,7 @@ static bool grow_values(struct keys *keys)
 static uint32_t add_value(struct keys *keys, enum value_form form, const char *text, size_t length,
 			  uint64_t hash)
 {
-	if (keys->frozen || keys->value_count == MAX_VALUES ||
-	    keys->text.length + length > KEYS_MAX_TEXT ||
+	if (keys->value_count == MAX_VALUES || keys->text.length + length > KEYS_MAX_TEXT ||
 	    (keys->value_count == keys->value_room && !grow_values(keys)))
 		return KEYS_NONE;
 	keys->values[keys->value_count] = (struct key_value){
@@ -169,7 +168,7 @@ static bool grow_groups(struct keys *keys)
 
 static uint32_t add_group(struct keys *keys, const uint32_t *parts, uint64_t hash)
 {
-	if (keys->frozen || keys->group_count == KEYS_MAX_GROUPS ||
+	if (keys->group_count == KEYS_MAX_GROUPS ||
 	    (keys->group_count == keys->group_room && !grow_groups(keys)))
 		return KEYS_NONE;
 	memcpy(group_parts(keys, keys->group_count), parts, keys->part_count * sizeof(*parts));

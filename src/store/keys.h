@@ -53,7 +53,6 @@ struct keys {
 	struct key_slots value_slots, group_slots;
 	struct key_cached *cache; /* a value that hashes to the same place takes it over */
 	uint64_t seed;
-	bool frozen; /* nothing is taken in any more */
 	bool failed; /* memory ran out: what was found is not to be used */
 };
 

@@ -416,6 +416,45 @@ static void test_two_rounds(void **state)
 	query_fini(&query);
 }
 
+/* Groups have room, but not the slots of their percentiles: those that are shown have them. */
+static void test_slots_run_out(void **state)
+{
+	const struct aggregate_options options = {
+		.by = { "pid" },
+		.by_count = 1,
+		.of = { "duration_ns" },
+		.of_count = 1,
+		.top = 3,
+	};
+	CLEANUP(aggregate) struct aggregate *aggregate = begin(&options);
+	struct aggregate_result result;
+	struct query query;
+
+	(void)state;
+	world_begin(64 << 20, 11);
+	for (uint32_t pid = 0; pid < 15013; pid++) {
+		for (uint64_t size = 1; size <= 1000000; size *= 100)
+			append_of(size, pid);
+	}
+	append_of(10, 15012);
+	store_publish(world.store, 0);
+	query = world_question(0);
+	ask(aggregate, &query);
+	result = finish(aggregate);
+	assert_int_equal(result.rounds, 2);
+	assert_true(result.exact);
+	assert_int_equal(result.groups[0].figures.count, 5);
+	for (size_t i = 0; i < 3; i++) {
+		__int128 median;
+
+		assert_true(
+			distribution_percentile(&result.groups[i].figures.values[0], 50, &median));
+		assert_true(median == 100);
+	}
+	assert_true(distribution_percentile(&result.total.values[0], 100, &(__int128){ 0 }));
+	query_fini(&query);
+}
+
 /* The oldest blocks go while the first round is over and the second is not: figures are all of
  * the second one. */
 static void test_evictions_between_rounds(void **state)
@@ -470,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_equal_groups_by_key),
 		cmocka_unit_test(test_more_groups_than_are_told_apart),
 		cmocka_unit_test(test_two_rounds),
+		cmocka_unit_test(test_slots_run_out),
 		cmocka_unit_test(test_evictions_between_rounds),
 	};
 
