@@ -224,10 +224,15 @@ static char *put_scalar(char *at, const struct field *field, uint64_t ordered,
 	}
 }
 
-char *put_field(char *at, const struct field *field, const uint8_t *bytes, struct symbols *symbols)
+char *put_value(char *at, const struct stream_schema *stream, const struct field *field,
+		const uint8_t *record, size_t length, struct symbols *symbols)
 {
+	const uint8_t *bytes = record + field->offset;
+
 	if (field->derivation == FIELD_ERRNO_OF)
 		return put_errno(at, field_error_number(field, bytes));
+	if (field->derivation == FIELD_ENDPOINT_OF)
+		return put_endpoint(at, stream, field, record, length);
 	switch (field->kind) {
 	case FIELD_IP:
 		return put_ip(at, bytes, field->size);
@@ -246,12 +251,13 @@ char *put_field(char *at, const struct field *field, const uint8_t *bytes, struc
 	}
 }
 
-char *put_value(char *at, const struct stream_schema *stream, const struct field *field,
-		const uint8_t *record, size_t length, struct symbols *symbols)
+char *put_field(char *at, const struct field *field, const uint8_t *bytes, struct symbols *symbols)
 {
-	if (field->derivation == FIELD_ENDPOINT_OF)
-		return put_endpoint(at, stream, field, record, length);
-	return put_field(at, field, record + field->offset, symbols);
+	/* The bytes are all there is of a record. */
+	struct field first = *field;
+
+	first.offset = 0;
+	return put_value(at, NULL, &first, bytes, (size_t)field->size * field->count, symbols);
 }
 
 size_t value_limit(const struct field *field)
