@@ -61,6 +61,27 @@ const struct route routes[] = {
 	},
 	{
 		.methods = METHOD_GET,
+		.path = "/api/events/summary",
+		.handler = events_summary,
+		.tag = "events",
+		.summary = "Events by groups: counts, sums, percentiles, over time",
+		.description =
+			"Filters as for /api/events. Groups come by count, largest first; groups "
+			"and `other` add up to `total`, in every figure and every part of time. "
+			"Values are the same where events show them the same way: texts byte by "
+			"byte, numbers as numbers. Sums are exact, percentiles are right to within "
+			"1 %. 65,536 groups are told apart; when there are more, `exact` is false, "
+			"and `other` has what belongs to none of them.",
+		RULES(events_summary_rules),
+		.filters = true,
+		.contents = {
+			{ MEDIA_JSON, &shape_event_summary, NULL },
+			{ MEDIA_CSV, NULL, "With format=csv: a header, then a group a line." },
+		},
+		.errors = ERROR_UNAVAILABLE,
+	},
+	{
+		.methods = METHOD_GET,
 		.path = "/api/programs",
 		.handler = programs_list,
 		.tag = "programs",

@@ -71,6 +71,21 @@ enum events_rule {
 extern const struct rule events_rules[EVENTS_RULES];
 int events_get(struct request *request, struct answer *answer);
 
+enum events_summary_rule {
+	EVENTS_SUMMARY_TYPE,
+	EVENTS_SUMMARY_SINCE,
+	EVENTS_SUMMARY_UNTIL,
+	EVENTS_SUMMARY_BY,
+	EVENTS_SUMMARY_OF,
+	EVENTS_SUMMARY_TOP,
+	EVENTS_SUMMARY_BUCKETS,
+	EVENTS_SUMMARY_FORMAT,
+	EVENTS_SUMMARY_INT64,
+	EVENTS_SUMMARY_RULES,
+};
+extern const struct rule events_summary_rules[EVENTS_SUMMARY_RULES];
+int events_summary(struct request *request, struct answer *answer);
+
 int programs_list(struct request *request, struct answer *answer);
 int programs_get(struct request *request, struct answer *answer);
 int programs_enable(struct request *request, struct answer *answer);
