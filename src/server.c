@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "base/log.h"
+#include "doors.h"
 #include "export/print.h"
 #include "metrics/metrics.h"
 #include "pipeline/control.h"
@@ -76,6 +77,7 @@ int server_main(const struct server_start *start)
 	CLEANUP(control) struct control *control = NULL;
 	CLEANUP(print) struct print *print = NULL;
 	CLEANUP(metrics) struct metrics *metrics = NULL;
+	DOORS doors = { .access = NULL };
 	CLEANUP(api) struct api *api = NULL;
 
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
@@ -89,6 +91,9 @@ int server_main(const struct server_start *start)
 	control = control_new(socket, pipeline, start->kernel_btf);
 	if (!control)
 		return failed("control", -ENOMEM);
+	result = doors_open(&doors, start, control);
+	if (result < 0)
+		return failed("credentials", result);
 	result = pipeline_start(pipeline);
 	if (result < 0)
 		return failed("reader thread", result);
@@ -114,6 +119,11 @@ int server_main(const struct server_start *start)
 						  .control = control,
 						  .metrics = metrics,
 						  .symbols = symbols,
+						  .access = doors.access,
+						  .tls = doors.tls,
+						  .protect_metrics = config->protect_metrics,
+						  .open_loopback = config->open_loopback,
+						  .query_timeout_ns = config->query_timeout_ns,
 						  .version = EBPF_SERVER_VERSION,
 						  .stopping = &stopping,
 						  .program_stats = config->program_stats },

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/gate.h"
 #include "api/guard.h"
 #include "api/routes.h"
 #include "base/memory.h"
@@ -218,7 +219,8 @@ static void handle(const struct route *route, struct request *request, struct an
 	int r;
 
 	if ((route->changes && guard_origin(request, answer) < 0) ||
-	    check_body(route, request, answer) < 0 || check_none(route, request, answer) < 0)
+	    gate_pass(route, request, answer) < 0 || check_body(route, request, answer) < 0 ||
+	    check_none(route, request, answer) < 0)
 		return;
 	r = route->handler(request, answer);
 	if (answer->body.failed)

@@ -107,6 +107,14 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exc
 	return result;
 }
 
+static const struct sockaddr *peer_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	return info ? info->client_addr : NULL;
+}
+
 static enum MHD_Result answer_request(struct MHD_Connection *connection, struct exchange *exchange)
 {
 	__attribute__((cleanup(answer_fini))) struct answer answer = ANSWER_INIT;
@@ -116,6 +124,8 @@ static enum MHD_Result answer_request(struct MHD_Connection *connection, struct 
 	request->origin = request_header(connection, MHD_HTTP_HEADER_ORIGIN);
 	request->content_type = request_header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
 	request->accept = request_header(connection, MHD_HTTP_HEADER_ACCEPT);
+	request->authorization = request_header(connection, MHD_HTTP_HEADER_AUTHORIZATION);
+	request->peer = peer_of(connection);
 	route_request(request, &answer);
 	/* Not even the words for it: the connection is closed. */
 	if (answer.body.failed)

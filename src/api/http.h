@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access/credentials.h"
 #include "api/api.h"
 #include "base/buffer.h"
 
@@ -26,6 +27,8 @@ enum method {
 /* The longest body that is read. */
 #define BODY_LIMIT 65536u
 
+struct sockaddr;
+
 struct request {
 	struct api *api;
 	unsigned int method; /* one of enum method; 0 for any other */
@@ -36,7 +39,12 @@ struct request {
 	struct buffer body;
 	bool too_large; /* the body is, and what was read of it is of no use */
 	/* Headers, NULL when absent; valid while the request is handled. */
-	const char *host, *origin, *content_type, *accept;
+	const char *host, *origin, *content_type, *accept, *authorization;
+	const struct sockaddr *peer; /* the same */
+	/* Who asks, once gate.c let it in; on open routes ROLE_NONE. "" where nobody was asked for
+	 * a name. */
+	enum role role;
+	char user[CREDENTIAL_NAME_SIZE];
 	const char *name; /* the value of {name} in the route's path; valid in the handler */
 };
 

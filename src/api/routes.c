@@ -180,6 +180,7 @@ const struct route routes[] = {
 			{ MEDIA_OPENMETRICS, NULL, "OpenMetrics 1.0, where Accept prefers it." },
 		},
 		.probe = true,
+		.open = OPEN_UNLESS_PROTECTED,
 	},
 	{
 		.methods = METHOD_GET,
@@ -190,6 +191,7 @@ const struct route routes[] = {
 		JSON_OF(shape_health),
 		.failure = &not_healthy,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -200,6 +202,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`Ready`" } },
 		.failure = &not_ready,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -210,6 +213,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`OK`" } },
 		.failure = &not_alive,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 };
 

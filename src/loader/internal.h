@@ -64,7 +64,10 @@ struct loader {
 	struct stream_account *accounts; /* shared with the server, who may write anything there */
 	struct stream_account *books; /* names and past_* of the same, as the loader knows them */
 	struct listeners listeners;
-	int data_dir; /* -1: none */
+	int data_dir;			   /* -1: none */
+	const struct config *first_config; /* as at start: where the secrets are changes no more */
+	struct credentials *credentials;   /* NULL: none are asked for */
+	struct certificate *certificate;   /* NULL: plain HTTP */
 	struct server server;
 	int signals;	/* signalfd */
 	int statistics; /* keeps the kernel's run accounting switched on; -1: not by us */
@@ -78,6 +81,15 @@ struct loader {
 /* Opens both sockets and logs where they are. 0, or -errno after one line in the log. */
 int listeners_open(const struct config *config, struct listeners *ret_listeners);
 void listeners_close(struct listeners *listeners);
+
+/* ---- secrets.c: credentials, certificate and key ---- */
+
+/* Reads the files that the configuration names. 0, or -errno with one line in `error`. */
+int secrets_open(struct loader *loader, char *error, size_t error_size);
+/* After SIGHUP: the same files again, passed on to the server; what cannot be used is logged, and
+ * what was in force stays so. */
+void secrets_reload(struct loader *loader);
+void secrets_close(struct loader *loader);
 
 /* ---- programs.c: the table ---- */
 

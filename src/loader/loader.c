@@ -72,6 +72,7 @@ static int open_tables(struct loader *loader)
 static void loader_fini(struct loader *loader)
 {
 	programs_close(loader);
+	secrets_close(loader);
 	listeners_close(&loader->listeners);
 	if (loader->data_dir >= 0)
 		close(loader->data_dir);
@@ -250,6 +251,7 @@ static void warn_about_files(const struct loader *loader)
 int loader_run(const struct config *config, int argc, char **argv, server_main_fn server_main)
 {
 	LOADER loader = { .config = config,
+			  .first_config = config,
 			  .program_dir = config->program_dir,
 			  .argc = argc,
 			  .argv = argv,
@@ -265,7 +267,8 @@ int loader_run(const struct config *config, int argc, char **argv, server_main_f
 	kernel_features_init(&loader.kernel);
 	if (open_tables(&loader) < 0 || program_dir_read(&loader, true) < 0)
 		return EXIT_FAILURE;
-	if (programs_check(&loader, config, error, sizeof(error)) < 0) {
+	if (programs_check(&loader, config, error, sizeof(error)) < 0 ||
+	    secrets_open(&loader, error, sizeof(error)) < 0) {
 		fprintf(stderr, "ebpf-server: %s\n", error);
 		return EXIT_USAGE;
 	}

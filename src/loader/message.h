@@ -21,6 +21,7 @@
 #define MESSAGE_TEXT_SIZE 320
 #define MESSAGE_VALUE_SIZE 64
 #define MESSAGE_MAX_PROGRAMS 128
+#define MESSAGE_SECRET_MAX_BYTES (1u << 20)
 
 enum message_type {
 	/* loader to server */
@@ -65,6 +66,10 @@ enum message_type {
 
 	/* numbers[0]: enum log_level, changed by SIGHUP */
 	MESSAGE_LOG_LEVEL,
+	/* fd: a sealed memfd with the text of the credentials file, read again and good */
+	MESSAGE_CREDENTIALS,
+	/* fd: the same with certificate chain and key in one PEM text */
+	MESSAGE_CERTIFICATE,
 };
 
 enum program_status {

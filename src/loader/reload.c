@@ -35,6 +35,12 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 	} fixed[] = {
 		{ "addr", same_text(old->api.text, new->api.text) },
 		{ "metrics-addr", same_text(old->metrics.text, new->metrics.text) },
+		{ "credentials", same_text(old->credentials, new->credentials) },
+		{ "tls-cert", same_text(old->tls_cert, new->tls_cert) },
+		{ "tls-key", same_text(old->tls_key, new->tls_key) },
+		{ "protect-metrics", old->protect_metrics == new->protect_metrics },
+		{ "open-loopback", old->open_loopback == new->open_loopback },
+		{ "query-timeout", old->query_timeout_ns == new->query_timeout_ns },
 		{ "memory", old->memory == new->memory },
 		{ "max-series", old->max_series == new->max_series },
 		{ "ring", old->ring_bytes == new->ring_bytes },
@@ -174,6 +180,8 @@ void loader_reload(struct loader *loader)
 	char error[MESSAGE_TEXT_SIZE] = "";
 	int r;
 
+	/* Whatever becomes of the rest: a token that was withdrawn must not stay. */
+	secrets_reload(loader);
 	/* First: the configuration may name what is new. */
 	program_dir_read(loader, false);
 	r = config_reload(loader->argc, loader->argv, &new, error, sizeof(error));

@@ -50,6 +50,9 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 		.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
 		.data_dir = -1,
 		.possible_cpus = loader->possible_cpus,
+		/* This process's copies. */
+		.credentials = loader->credentials,
+		.certificate = loader->certificate,
 		.accounts = loader->accounts,
 		.generation = loader->server.generation,
 	};

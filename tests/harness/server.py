@@ -19,7 +19,7 @@ STOP_DEADLINE = 15.0
 
 # What sanitisers say on standard error.
 SANITISER = re.compile(rb"ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer")
-ADDRESS = re.compile(rb"(API|metrics) on (http://\S+)")
+ADDRESS = re.compile(rb"(API|metrics) on (https?://\S+)")
 
 
 def server_binary():
@@ -35,9 +35,12 @@ class Server:
     standard output so far, in lines of bytes.
     """
 
-    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True):
-        """`defaults=False` passes no address options; the prefix goes before the binary. The data
-        directory goes with the server, unless an argument names another."""
+    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True,
+                 tls=None):
+        """`defaults=False` passes no address options; the prefix goes before the binary; `tls` is
+        an ssl.SSLContext for what is served by TLS. The data directory goes with the server,
+        unless an argument names another."""
+        self.tls = tls
         self.objects_before = kernel.bpf_objects()
         self.log, self.output = [], []
         self.api = self.metrics = None
@@ -83,12 +86,17 @@ class Server:
         """Returns self once every program was tried (/readiness answers 200)."""
         address = wait_for(lambda: self.address(b"API"), "the log line with the API's address",
                            deadline)
-        self.api = Client(address.hostname, address.port)
+        self.api = self.client(address)
         wait_for(self.answers_ready, "/readiness", deadline)
         metrics = self.address(b"metrics")
         if metrics is not None:
-            self.metrics = Client(metrics.hostname, metrics.port)
+            self.metrics = self.client(metrics)
         return self
+
+    def client(self, address):
+        """For the URL of one of its listeners."""
+        return Client(address.hostname, address.port,
+                      tls=self.tls if address.scheme == "https" else None)
 
     def answers_ready(self):
         """Whether /readiness says yes now; fails when the loader has ended."""
