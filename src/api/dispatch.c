@@ -293,6 +293,12 @@ static const struct route *answer_target(struct request *request, struct answer 
 	int r;
 
 	request->query = target[length] ? target + length + 1 : "";
+	if (request->headers_too_large) {
+		answer_error(answer, STATUS_HEADERS_TOO_LARGE,
+			     "request line and headers are larger than %u bytes together",
+			     HEADERS_LIMIT);
+		return NULL;
+	}
 	if (guard_host(request, answer) < 0)
 		return NULL;
 	if (request->method == METHOD_OPTIONS && !strcmp(target, "*")) {

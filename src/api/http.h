@@ -24,8 +24,10 @@ enum method {
 	METHOD_OPTIONS = 16,
 };
 
-/* The longest body that is read. */
+/* The longest body that is read, and the longest request line with its headers. (The library has
+ * room for twice as much, and refuses what does not fit in words of its own.) */
 #define BODY_LIMIT 65536u
+#define HEADERS_LIMIT 16384u
 
 struct sockaddr;
 
@@ -38,6 +40,7 @@ struct request {
 	const char *query;   /* what of it comes after the first '?', or "" */
 	struct buffer body;
 	bool too_large; /* the body is, and what was read of it is of no use */
+	bool headers_too_large;
 	/* Headers, NULL when absent; valid while the request is handled. */
 	const char *host, *origin, *content_type, *accept, *authorization;
 	const struct sockaddr *peer; /* the same */
@@ -51,12 +54,15 @@ struct request {
 void request_fini(struct request *request);
 
 struct MHD_Daemon;
+struct connections;
 
 struct listener {
 	struct api *api;
 	struct MHD_Daemon *daemon;
 	int fd; /* a duplicate; the caller of api_start() keeps its own */
+	struct connections *connections;
 	bool metrics, loopback;
+	bool tls;
 };
 
 struct api {
