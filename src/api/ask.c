@@ -5,6 +5,7 @@
 
 #include "api/question.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 /* ---- window and places ---- */
@@ -73,6 +74,7 @@ int question_run(struct question *question, struct query_result *ret_result, str
 	}
 	if (query_run(api_store(question->api), query, ret_result) < 0)
 		return answer_out_of_memory(answer);
+	question->partial |= ret_result->partial;
 	return 0;
 }
 
@@ -107,7 +109,7 @@ static int extend_filter(const struct question *question, const struct question_
 	return 0;
 }
 
-static int count_in_stream(const struct question *question, const struct question_stream *stream,
+static int count_in_stream(struct question *question, const struct question_stream *stream,
 			   const char *name, const char *expression, uint64_t *total)
 {
 	__attribute__((cleanup(filter_fini))) struct filter extra = { .count = 0 };
@@ -128,11 +130,12 @@ static int count_in_stream(const struct question *question, const struct questio
 	if (r < 0)
 		return r;
 	*total += result.total;
+	question->partial |= result.partial;
 	query_result_fini(&result);
 	return 0;
 }
 
-int question_count(const struct question *question, const char *field, const char *expression,
+int question_count(struct question *question, const char *field, const char *expression,
 		   uint64_t *ret_total, struct answer *answer)
 {
 	uint64_t total = 0;
@@ -200,12 +203,27 @@ static bool is_recording(const struct question *question)
 	return false;
 }
 
+void question_write_partial(const struct question *question, struct json *json)
+{
+	json_member_bool(json, "partial", question->partial);
+	json_key(json, "reason");
+	if (question->partial)
+		json_printf(
+			json,
+			"the search was ended after %llu ms (--query-timeout): what is "
+			"here is right, and not all; a shorter window, or more filters, take "
+			"less",
+			(unsigned long long)(question->api->options.query_timeout_ns / NS_PER_MS));
+	else
+		json_null(json);
+}
+
 bool question_complete(const struct question *question, uint64_t lost)
 {
 	uint64_t since, until;
 
 	answered_window(&question->query, &since, &until);
-	if (lost || (question->must_record && !is_recording(question)))
+	if (lost || question->partial || (question->must_record && !is_recording(question)))
 		return false;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		if (!question->streams[i].out &&

@@ -275,6 +275,7 @@ static void write_headers(struct json *json)
 	} headers[] = {
 		{ "X-Total-Count", "For ndjson and csv: what JSON calls total_count." },
 		{ "X-Complete", "For ndjson and csv: what JSON calls complete." },
+		{ "X-Partial", "For ndjson and csv: what JSON calls partial." },
 		{ "X-Lost", "For ndjson and csv: what JSON calls lost." },
 		{ "X-Next", "For ndjson and csv: what JSON calls next; absent at the end." },
 	};

@@ -135,6 +135,9 @@ int question_init(struct question *question, struct api *api, const char *types,
 	question->boot_to_real = api_boot_to_real(api);
 	question->query.until = UINT64_MAX;
 	pipeline_sync(api->options.pipeline, SYNC_TIMEOUT_MS);
+	/* For all that is asked of the store for this answer. */
+	if (api->options.query_timeout_ns)
+		question->query.deadline = clock_boot_ns() + api->options.query_timeout_ns;
 
 	if (types && check_types(api, types, answer) < 0)
 		return -EINVAL;

@@ -15,6 +15,8 @@
 #include "api/http.h"
 #include "store/query.h"
 
+struct json;
+
 /* One stream that was selected by its type. */
 struct question_stream {
 	uint16_t number;
@@ -29,6 +31,7 @@ struct question {
 	size_t stream_count;
 	int64_t boot_to_real;
 	bool must_record; /* the answer is complete only if one of the streams is being recorded */
+	bool partial;	  /* the time for it was over before all was looked at (--query-timeout) */
 	struct query query; /* streams are put there by question_run() */
 };
 
@@ -64,8 +67,11 @@ int question_run(struct question *question, struct query_result *ret_result, str
 
 /* How many events pass the question and this filter besides. Streams that cannot pass it count
  * none. */
-int question_count(const struct question *question, const char *field, const char *expression,
+int question_count(struct question *question, const char *field, const char *expression,
 		   uint64_t *ret_total, struct answer *answer);
+
+/* "partial", and why. */
+void question_write_partial(const struct question *question, struct json *json);
 
 /* Events that were lost in the window, and whether the answer can hold all there were: nothing
  * was lost, nothing of the window has left the memory. */

@@ -143,7 +143,7 @@ static void groups_fini(struct groups *groups)
 }
 
 /* Counts the events with this value, unless that was done, and writes how many, if any. */
-static int count_group(const struct question *question, struct groups *groups, const char *name,
+static int count_group(struct question *question, struct groups *groups, const char *name,
 		       struct json *json, struct answer *answer)
 {
 	uint64_t total;
@@ -196,7 +196,7 @@ static int count_sampled(struct question *question, struct groups *groups, struc
 }
 
 /* The other values that the field may have. */
-static int count_named(const struct question *question, struct groups *groups, struct json *json,
+static int count_named(struct question *question, struct groups *groups, struct json *json,
 		       struct answer *answer)
 {
 	for (size_t i = 0; i < question->stream_count; i++) {
@@ -273,6 +273,7 @@ static int write_report(struct question *question, const struct report *report,
 	write_message(&json, report, asked, total);
 	json_member_bool(&json, "complete", question_complete(question, lost));
 	json_member_u64(&json, "lost", lost);
+	question_write_partial(question, &json);
 	answer_query_time(&json);
 	json_object_end(&json);
 	return 0;

@@ -28,6 +28,8 @@
 /* clang-format off */
 #define QUERY_TIME { "query_time", TIME, "When the question was answered." }
 #define COMPLETE { "complete", BOOLEAN, "Nothing of the window was lost, or has left the memory." }
+#define PARTIAL { "partial", BOOLEAN, "The search took too long (--query-timeout) and was ended." }
+#define REASON { "reason", STRING_OR_NULL, "Why the answer is partial; null when it is not." }
 #define LOST { "lost", COUNT, "Events of the window that were lost: a ring buffer was full." }
 
 SHAPE(shape_error, "Error", "What was wrong.",
@@ -121,7 +123,7 @@ SHAPE(shape_event_list, "EventList", "Events that answer a question.",
 	{ "total_count", COUNT,
 	  "How many there are in the window, by all filters; limit and cursors aside." },
 	{ "query", REF("EventQuery"), "" },
-	QUERY_TIME, COMPLETE, LOST,
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON,
 	{ "next", STRING_OR_NULL,
 	  "The id to go on from: as `before` when newest first, as `after` when oldest first. Null "
 	  "at the end." });
@@ -146,7 +148,7 @@ const struct shape shape_listed_event = {
 	{ "duration", COUNT, "The window, in seconds." },                                          \
 	{ "duration_seconds", COUNT, "The same." },                                                \
 	{ "message", STRING, "The answer as a sentence." },                                        \
-	QUERY_TIME, COMPLETE, LOST
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON
 
 SHAPE(shape_connection_summary, "ConnectionSummary", "How many connection attempts there were.",
 	{ "total_attempts", COUNT, "Connection attempts." },
@@ -163,7 +165,7 @@ SHAPE(shape_packet_drop_summary, "PacketDropSummary", "How many packets were dro
 	{ "events_by_pid", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "The same, by another name." },   \
 	{ "truncated", BOOLEAN, "There are more events than the limit let through." },             \
 	{ "message", STRING, "The answer as a sentence." },                                        \
-	QUERY_TIME, COMPLETE, LOST
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON
 
 SHAPE(shape_connection_list, "ConnectionList", "Newest connections of every process.",
 	{ "connections", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "Newest first, by pid." },
