@@ -16,6 +16,8 @@
 #include "base/memory.h"
 
 #define TICK_NS NS_PER_SECOND
+/* Longer than a request and its answer take on most ways. */
+#define MOMENT_NS (250 * NS_PER_MS)
 
 /* How long each phase may take, in all, however often something is said; 0: as long as it likes. */
 static const uint64_t patience[] = {
@@ -65,7 +67,24 @@ static bool waits(const struct connection *connection)
 {
 	int phase = atomic_load_explicit(&connection->phase, memory_order_acquire);
 
-	return phase == CONNECTION_OPENED || phase == CONNECTION_ASKING || phase == CONNECTION_IDLE;
+	return phase != CONNECTION_WORKING && phase != CONNECTION_TAKING;
+}
+
+/* Who gives way: first those that wait for their request, then those that take an answer; and last
+ * those that only just began with either, as honest ones do that are done in a moment. What is at
+ * work stays. */
+enum claim { CLAIM_NONE, CLAIM_ANSWER, CLAIM_MOMENT, CLAIM_WORK };
+
+static enum claim claim_of(const struct connection *connection, uint64_t now)
+{
+	int phase = atomic_load_explicit(&connection->phase, memory_order_acquire);
+	uint64_t since = atomic_load_explicit(&connection->since, memory_order_relaxed);
+
+	if (phase == CONNECTION_WORKING)
+		return CLAIM_WORK;
+	if (since + MOMENT_NS > now)
+		return CLAIM_MOMENT;
+	return phase == CONNECTION_TAKING ? CLAIM_ANSWER : CLAIM_NONE;
 }
 
 void connection_enter(struct connection *connection, enum connection_phase phase, uint64_t now)
@@ -104,34 +123,50 @@ static void end(struct connection *connection)
 
 /* ---- room ---- */
 
-struct census {
-	unsigned int count, count_here;
-	struct connection *first, *first_here; /* to give way; NULL: none can */
+/* What is known of the one that is to give way. */
+struct candidate {
+	struct connection *connection; /* NULL: none can */
+	enum claim claim;
+	uint64_t deadline;
 };
 
-static struct connection *sooner(struct connection *a, struct connection *b)
+static void consider(struct candidate *candidate, struct connection *connection, enum claim claim)
 {
-	return !a || deadline_of(b) < deadline_of(a) ? b : a;
+	uint64_t deadline = deadline_of(connection);
+
+	if (claim == CLAIM_WORK || (candidate->connection && (claim > candidate->claim ||
+							      (claim == candidate->claim &&
+							       deadline >= candidate->deadline))))
+		return;
+	*candidate = (struct candidate){ connection, claim, deadline };
 }
+
+struct census {
+	unsigned int count, count_here;
+	struct candidate first, first_here;
+};
 
 /* Bounded by the limit: some microseconds for each new connection. */
 static struct census take_census(const struct connections *connections,
 				 const struct connection *newcomer)
 {
+	const uint64_t now = clock_boot_ns();
 	struct census census = { .count = 0 };
 
 	for (struct connection *each = connections->first; each; each = each->next) {
 		bool here = !memcmp(each->address, newcomer->address, sizeof(each->address));
+		enum claim claim;
 
 		if (each->ended)
 			continue;
 		census.count++;
 		census.count_here += here;
-		if (each == newcomer || !waits(each))
+		if (each == newcomer)
 			continue;
-		census.first = sooner(census.first, each);
+		claim = claim_of(each, now);
+		consider(&census.first, each, claim);
 		if (here)
-			census.first_here = sooner(census.first_here, each);
+			consider(&census.first_here, each, claim);
 	}
 	return census;
 }
@@ -141,9 +176,9 @@ static void make_room(const struct connections *connections, struct connection *
 	struct census census = take_census(connections, newcomer);
 
 	if (census.count_here > connections->limits.most_of_one_address)
-		end(census.first_here ? census.first_here : newcomer);
+		end(census.first_here.connection ? census.first_here.connection : newcomer);
 	else if (census.count > connections->limits.most)
-		end(census.first ? census.first : newcomer);
+		end(census.first.connection ? census.first.connection : newcomer);
 }
 
 struct connection *connections_add(struct connections *connections, int fd,

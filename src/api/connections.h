@@ -5,10 +5,11 @@
  * that says a byte now and then would stay for ever, and one that came first would keep out
  * all others.
  *
- * So a connection that waits for its request makes room for a new one when there is no more room,
- * the one that has least time left first; and a thread of its own ends those whose time is up,
- * and those whose client has gone half-way. To end means shutdown(2): the library then sees the end
- * of the stream, and sees to the rest.
+ * So a connection makes room for a new one when there is no more room: one that waits for its
+ * request, else one that takes an answer; of these the one that has least time left, and of all
+ * those that only just began last. And a thread of its own ends those whose time is up, and those
+ * whose client has gone half-way. To end means shutdown(2): the library then sees the end of the
+ * stream, and sees to the rest.
  *
  * Any thread.
  */

@@ -374,8 +374,8 @@ static void test_pages_give_every_event_once(void **state)
 	walk(false, 10000);
 }
 
-/* However little time there is: who goes on from where an answer broke off sees every event once, in
- * order. */
+/* However little time there is: who goes on from where an answer broke off sees every event once,
+ * in order. */
 static void walk_in_a_hurry(bool ascending, size_t limit)
 {
 	FREE const struct remembered **held = calloc(world.count, sizeof(*held));
