@@ -11,13 +11,14 @@ import time
 import pytest
 
 from harness import tools
-from harness.processes import child_of, settled_ledger
+from harness.processes import child_of, freeze, settled_ledger, thaw
 from harness.wait import wait_for
 
 OF_ONE_ADDRESS, IN_ALL = 512, 1024
 HEADERS_LIMIT = 16384
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
-# How long the harness waits for one answer; what is noted besides is for people.
+# Less than what a silent client has: nobody waits for that to be over.
+PATIENCE = 8
 HEALTH_QUESTIONS = 101
 SLOW_SECONDS = 15
 
@@ -71,7 +72,7 @@ def test_a_thousand_slow_clients(start_server, mode):
         print(f"\n    {held} connections held; /health: median "
               f"{statistics.median(took) * 1000:.1f} ms, longest {max(took) * 1000:.1f} ms")
         # Noise of the machine aside: nobody waits for the slow ones.
-        assert statistics.median(took) < 1
+        assert statistics.median(took) < 1 and max(took) < PATIENCE
         assert slow.poll() is None, "the crowd has gone already"
     finally:
         slow.kill()
@@ -125,14 +126,20 @@ def test_clients_that_never_end(shared_server):
     assert min(took.values()) > 8, took
 
 
-def test_clients_that_went_half_way(shared_server):
-    """What they said and their end come together; the library sees the first only, and would wait
-    for half a minute; what is asked for is that nobody runs into the ten seconds either."""
+def test_clients_that_went_half_way(start_server):
+    """What they said and their end are there together: the library sees the first only, and would
+    wait for half a minute. What is asked for is that nobody runs into the ten seconds either."""
+    server = start_server()
     with contextlib.ExitStack() as stack:
-        gone = [stack.enter_context(connect(shared_server)) for _ in range(31)]
-        for number, connection in enumerate(gone):
-            connection.sendall(GET if number % 2 else POST + b"Content-Length: 9\r\n\r\n{")
-            connection.shutdown(socket.SHUT_WR)
+        # While it stands still, so that it finds both.
+        freeze(child_of(server))
+        try:
+            gone = [stack.enter_context(connect(server)) for _ in range(31)]
+            for number, connection in enumerate(gone):
+                connection.sendall(GET if number % 2 else POST + b"Content-Length: 9\r\n\r\n{")
+                connection.shutdown(socket.SHUT_WR)
+        finally:
+            thaw(child_of(server))
         start = time.monotonic()
         wait_for(lambda: all(map(is_closed, gone)), "the server's end", 8)
         print(f"\n    closed after {time.monotonic() - start:.1f} s")
@@ -147,6 +154,7 @@ def test_more_connections_than_one_address_may_have(start_server):
     with contextlib.ExitStack() as stack:
         crowd = [stack.enter_context(connect(server)) for _ in range(1000)]
         took = ask_health(server, 17)
+        assert max(took) < PATIENCE
         # It was there first, and has said nothing.
         wait_for(lambda: sum(map(is_closed, crowd)) >= 1000 - OF_ONE_ADDRESS, "room", 5)
         assert len(connections_of(server)) <= OF_ONE_ADDRESS + 1
@@ -163,7 +171,7 @@ def test_more_connections_than_there_may_be(start_server):
     with contextlib.ExitStack() as stack:
         crowd = [stack.enter_context(connect(server, f"127.0.0.{2 + number % 4}"))
                  for number in range(1300)]
-        ask_health(server, 17)
+        assert max(ask_health(server, 17)) < PATIENCE
         wait_for(lambda: sum(map(is_closed, crowd)) >= 1300 - IN_ALL, "room", 5)
         assert len(connections_of(server)) <= IN_ALL + 1
         with connect(server) as connection:
