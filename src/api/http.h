@@ -43,6 +43,7 @@ struct request {
 	bool headers_too_large;
 	/* Headers, NULL when absent; valid while the request is handled. */
 	const char *host, *origin, *content_type, *accept, *authorization;
+	const char *accept_encoding, *if_none_match;
 	const struct sockaddr *peer; /* the same */
 	/* Who asks, once gate.c let it in; on open routes ROLE_NONE. "" where nobody was asked for
 	 * a name. */

@@ -88,6 +88,25 @@ static void test_reports(void **state)
 	assert_false(reply_true(&summary, "partial"));
 }
 
+/* Two streams, of which one is looked at. */
+static void test_sums(void **state)
+{
+	REPLY part = get("/api/events/summary?by=type&pid=100");
+	REPLY whole = get("/api/events/summary?by=type&type=connection");
+
+	(void)state;
+	assert_status(&part, 200);
+	assert_true(reply_true(&part, "partial"));
+	assert_false(reply_true(&part, "complete"));
+	assert_non_null(strstr(reply_text(&part, "reason"), "--query-timeout"));
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(part.json, "total"), "count")),
+		CONNECTIONS);
+	assert_status(&whole, 200);
+	assert_false(reply_true(&whole, "partial"));
+	assert_true(reply_true(&whole, "complete"));
+}
+
 static void test_headers(void **state)
 {
 	static const struct {
@@ -125,9 +144,8 @@ static void test_headers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_partial_answers),
-		cmocka_unit_test(test_partial_in_headers),
-		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_partial_answers), cmocka_unit_test(test_partial_in_headers),
+		cmocka_unit_test(test_reports),		cmocka_unit_test(test_sums),
 		cmocka_unit_test(test_headers),
 	};
 
