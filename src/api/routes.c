@@ -9,6 +9,15 @@
 #define RULES(table) .rules = table, .rule_count = ARRAY_SIZE(table)
 #define JSON_OF(answer_shape) .contents = { { MEDIA_JSON, &answer_shape, NULL } }
 
+#define PAGE_FILES                                                                                 \
+	.contents = {                                                                              \
+		{ MEDIA_HTML, NULL, NULL },                                                        \
+		{ "text/javascript; charset=utf-8", NULL, NULL },                                  \
+		{ "text/css; charset=utf-8", NULL, NULL },                                         \
+		{ "image/svg+xml", NULL, NULL },                                                   \
+		{ "font/woff2", NULL, NULL },                                                      \
+	}
+
 #define ONLY_POST "Only POST method is allowed"
 
 static const struct content not_healthy = { MEDIA_JSON, &shape_health, "Not healthy." };
@@ -23,6 +32,7 @@ const struct route routes[] = {
 		.tag = "service",
 		.summary = "What this service is, and its endpoints",
 		JSON_OF(shape_service),
+		.redirect = "To /ui/, for who prefers text/html: browsers.",
 	},
 	{
 		.methods = METHOD_GET,
@@ -183,6 +193,44 @@ const struct route routes[] = {
 		.tag = "description",
 		.summary = "This API as an OpenAPI 3.1 document",
 		JSON_OF(shape_document),
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/ui/",
+		.handler = dashboard_get,
+		.tag = "pages",
+		.summary = "The dashboard",
+		.contents = { { MEDIA_HTML, NULL, NULL } },
+		.page = true,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/ui/{name}",
+		.handler = dashboard_get,
+		.tag = "pages",
+		.summary = "A view of the dashboard, or one of its files",
+		PAGE_FILES,
+		.page = true,
+		.name_about = "The view or file.",
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/docs/",
+		.handler = docs_get,
+		.tag = "pages",
+		.summary = "This API to read and to try out (Swagger UI)",
+		.contents = { { MEDIA_HTML, NULL, NULL } },
+		.page = true,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/docs/{name}",
+		.handler = docs_get,
+		.tag = "pages",
+		.summary = "A file of that page",
+		PAGE_FILES,
+		.page = true,
+		.name_about = "The file.",
 	},
 	{
 		.methods = METHOD_GET,
