@@ -10,8 +10,10 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "loader/interface_link.h"
 
 struct bpf_object;
+struct bpf_program;
 struct hooks;
 struct kernel_features;
 
@@ -37,5 +39,15 @@ bool hooks_give_way(struct hooks *hooks, const char *function, const char *why, 
 const char *hooks_chosen(const struct hooks *hooks);
 /* "fentry/tcp_connect: …; …", or "". */
 const char *hooks_reason(const struct hooks *hooks);
+
+/* Whether any function attaches to network interfaces. */
+bool hooks_need_interfaces(const struct hooks *hooks);
+/* The name of the chosen function of a direction and of a rank above `after`, the lowest such, or
+ * NULL; with its rank and its hook. */
+const char *hooks_on_interface(const struct hooks *hooks, enum interface_direction direction,
+			       unsigned int after, unsigned int *ret_rank,
+			       enum interface_hook *ret_hook);
+/* Whether this function is one of them, chosen or not. */
+bool hooks_is_on_interface(const struct hooks *hooks, const char *function);
 
 #endif

@@ -32,9 +32,9 @@ const char *interface_mode_name(enum interface_mode mode)
 	return (size_t)mode < ARRAY_SIZE(names) ? names[mode] : "unknown";
 }
 
-const char *interface_direction_name(enum interface_hook hook)
+const char *interface_direction_name(enum interface_direction direction)
 {
-	return hook == INTERFACE_TC_EGRESS ? "egress" : "ingress";
+	return direction == INTERFACE_EGRESS ? "egress" : "ingress";
 }
 
 static int program_id_of(int fd, uint32_t *ret_id)
@@ -88,6 +88,8 @@ static const char *xdp_words(int error)
 	case -EINVAL:
 	case -ERANGE:
 		return "refused by its driver (MTU, queues or offloads)";
+	case -EPERM:
+		return "not permitted (needs CAP_NET_ADMIN)";
 	default:
 		return strerror(-error);
 	}

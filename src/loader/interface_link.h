@@ -21,6 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum interface_direction { INTERFACE_INGRESS, INTERFACE_EGRESS };
+#define INTERFACE_DIRECTIONS 2
+
 enum interface_hook { INTERFACE_XDP, INTERFACE_TC_INGRESS, INTERFACE_TC_EGRESS };
 
 enum interface_mode {
@@ -62,7 +65,7 @@ struct interface_link {
 /* "xdp native", "xdp generic", "tcx", "clsact". */
 const char *interface_mode_name(enum interface_mode mode);
 /* "ingress" or "egress". */
-const char *interface_direction_name(enum interface_hook hook);
+const char *interface_direction_name(enum interface_direction direction);
 
 /* Attaches in the best mode. Returns 0, or -errno with one line in `error` and nothing attached:
  * -EBUSY when somebody else's program is in the place, -ENODEV when there is no such interface. */

@@ -519,9 +519,8 @@ static void test_names(void **state)
 	assert_string_equal(interface_mode_name(INTERFACE_TCX), "tcx");
 	assert_string_equal(interface_mode_name(INTERFACE_CLSACT), "clsact");
 	assert_string_equal(interface_mode_name((enum interface_mode)99), "unknown");
-	assert_string_equal(interface_direction_name(INTERFACE_XDP), "ingress");
-	assert_string_equal(interface_direction_name(INTERFACE_TC_INGRESS), "ingress");
-	assert_string_equal(interface_direction_name(INTERFACE_TC_EGRESS), "egress");
+	assert_string_equal(interface_direction_name(INTERFACE_INGRESS), "ingress");
+	assert_string_equal(interface_direction_name(INTERFACE_EGRESS), "egress");
 }
 
 #define TEST(name) cmocka_unit_test_setup(test_##name, open_stand)
