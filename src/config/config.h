@@ -45,6 +45,8 @@ struct config {
 	char **program_origins, **enable_origins, **disable_origins;
 	char *program_dir;
 	bool program_dir_given; /* asked for, not the default */
+	char *data_dir;		/* NULL: nothing is kept */
+	bool data_dir_given;
 	char **interfaces;
 	size_t interface_count;
 	struct config_setting *settings;

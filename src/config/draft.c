@@ -349,6 +349,7 @@ void config_free(struct config *config)
 	free(config->settings);
 	free(config->config_file);
 	free(config->program_dir);
+	free(config->data_dir);
 	free(config);
 }
 

@@ -73,6 +73,18 @@ static int set_program_dir(struct draft *draft, const char *value)
 	return set_text(draft, &draft->config->program_dir, value);
 }
 
+static int set_data_dir(struct draft *draft, const char *value)
+{
+	draft->config->data_dir_given = draft->level > LEVEL_DEFAULT;
+	if (!strcmp(value, "none")) {
+		free(TAKE(draft->config->data_dir));
+		return 0;
+	}
+	if (*value != '/')
+		return draft_fail(draft, "'%s' is not an absolute path", value);
+	return set_text(draft, &draft->config->data_dir, value);
+}
+
 static int set_programs(struct draft *draft, const char *value)
 {
 	/* "none" is a value of its own: an empty entry is more often a mistake than a wish. */
@@ -294,6 +306,13 @@ static const struct config_option event_options[] = {
 		.from = FROM_ANYWHERE, .set = set_memory,
 		.default_value = "64MiB",
 		.help = "Memory for the newest events, all included; at least 8MiB.",
+	},
+	{
+		.name = "data-dir", .argument = "DIR", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_data_dir,
+		.default_value = "/var/lib/ebpf-server",
+		.help = "Where the server keeps what must outlive it. Made when missing, and given "
+			"to the server's user; none keeps nothing.",
 	},
 	{
 		.name = "ring-size", .argument = "SIZE", .value = VALUE_REQUIRED,

@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "base/memory.h"
@@ -33,12 +34,13 @@
 #ifndef SYS_landlock_restrict_self
 #define SYS_landlock_restrict_self 446
 #endif
+#ifndef SYS_landlock_add_rule
+#define SYS_landlock_add_rule 445
+#endif
 #define LANDLOCK_VERSION_FLAG 1u /* LANDLOCK_CREATE_RULESET_VERSION */
+#define LANDLOCK_BENEATH 1	 /* LANDLOCK_RULE_PATH_BENEATH */
 
-struct identity {
-	uid_t user;
-	gid_t group;
-};
+#define MOUNT_FLAGS (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 static int fail(char *error, size_t error_size, int number, const char *what, const char *advice)
 {
@@ -89,9 +91,9 @@ int confine_descriptors(const int *kept, size_t count)
 /* ---- file system ---- */
 
 /* The local file only: a name service could block, or answer from the network. */
-static struct identity find_identity(void)
+struct confine_identity confine_identity(void)
 {
-	struct identity identity = { .user = NOBODY, .group = NOBODY };
+	struct confine_identity identity = { .user = NOBODY, .group = NOBODY };
 	FILE *file = fopen("/etc/passwd", "re");
 	const struct passwd *entry;
 
@@ -102,7 +104,8 @@ static struct identity find_identity(void)
 
 		if ((!own && strcmp(entry->pw_name, "nobody")) || entry->pw_uid == 0)
 			continue;
-		identity = (struct identity){ .user = entry->pw_uid, .group = entry->pw_gid };
+		identity =
+			(struct confine_identity){ .user = entry->pw_uid, .group = entry->pw_gid };
 		if (own)
 			break;
 	}
@@ -125,7 +128,60 @@ static int change_root(const char *directory)
 	return chdir("/") < 0 ? -errno : 0;
 }
 
-static int empty_root(void)
+/* Its path may have come to mean something else since it was opened. */
+static bool is_same_file(int a, int b)
+{
+	struct stat first, second;
+
+	return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
+/* The descriptor from outside would lead back there, by "..": it is exchanged for one within. */
+static int enter_directory(struct confine_directory *directory)
+{
+	CLOSE int within =
+		open(CONFINE_DIRECTORY_PATH, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (within < 0)
+		return -errno;
+	if (!is_same_file(within, directory->fd))
+		return -ESTALE;
+	close(directory->fd);
+	directory->fd = TAKE_FD(within);
+	directory->path = CONFINE_DIRECTORY_PATH;
+	return 0;
+}
+
+/* In `root`, a file system of this process's own. */
+static int show_directory(const char *root, const char *path)
+{
+	char place[32];
+
+	snprintf(place, sizeof(place), "%s" CONFINE_DIRECTORY_PATH, root);
+	if (mkdir(place, 0555) < 0 || mount(path, place, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, place, NULL, MS_REMOUNT | MS_BIND | MOUNT_FLAGS, NULL) < 0)
+		return -errno;
+	return 0;
+}
+
+static int make_root(const char *place, struct confine_directory *directory)
+{
+	static const char options[] = "size=4k,mode=0555";
+	int r = 0;
+
+	if (mount("ebpf-server", place, "tmpfs", MOUNT_FLAGS, options) < 0)
+		return -errno;
+	if (directory)
+		r = show_directory(place, directory->path);
+	if (r == 0 && mount(NULL, place, NULL, MS_REMOUNT | MS_RDONLY | MOUNT_FLAGS, options) < 0)
+		r = -errno;
+	if (r == 0)
+		r = change_root(place);
+	return r < 0 || !directory ? r : enter_directory(directory);
+}
+
+static int empty_root(struct confine_directory *directory)
 {
 	/* Any directory that is there will do: the mount is seen by this process alone. */
 	static const char *const places[] = { "/proc", "/sys", "/tmp", "/run" };
@@ -135,19 +191,14 @@ static int empty_root(void)
 		return -errno;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(places) && r < 0; i++) {
-		if (mount("ebpf-server", places[i], "tmpfs",
-			  MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "size=4k,mode=0555") < 0)
-			r = -errno;
-		else
-			r = change_root(places[i]);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(places) && r < 0; i++)
+		r = make_root(places[i], directory);
 	return r;
 }
 
-/* Every file-system right that the running kernel can refuse is refused: rules are what allows,
- * and there are none. Rights by ABI: linux/landlock.h; 13 in the first, REFER, TRUNCATE, and
- * IOCTL_DEV in the second, third and fifth. */
+/* Every file-system right that the running kernel can refuse is refused, but beneath the one
+ * directory: rules are what allows, and there are no others. Rights by ABI: linux/landlock.h; 13
+ * in the first, REFER, TRUNCATE, and IOCTL_DEV in the second, third and fifth. */
 static uint64_t landlock_rights(long abi)
 {
 	unsigned int count = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13;
@@ -155,7 +206,20 @@ static uint64_t landlock_rights(long abi)
 	return (1ULL << count) - 1;
 }
 
-static int landlock_everything(void)
+static int landlock_allow(int ruleset, uint64_t rights, int directory)
+{
+	/* struct landlock_path_beneath_attr */
+	struct {
+		uint64_t rights;
+		int32_t directory;
+	} __attribute__((packed)) rule = { .rights = rights, .directory = directory };
+
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_BENEATH, &rule, 0u) < 0)
+		return -errno;
+	return 0;
+}
+
+static int landlock_everything(const struct confine_directory *directory)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_VERSION_FLAG);
 	uint64_t handled; /* struct landlock_ruleset_attr of the first ABI */
@@ -166,6 +230,8 @@ static int landlock_everything(void)
 	handled = landlock_rights(abi);
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0u);
 	if (ruleset < 0)
+		return -errno;
+	if (directory && landlock_allow(ruleset, handled, directory->fd) < 0)
 		return -errno;
 	return syscall(SYS_landlock_restrict_self, ruleset, 0u) < 0 ? -errno : 0;
 }
@@ -183,7 +249,7 @@ static void drop_bounding_set(void)
 }
 
 /* A process that is somebody else than root already, and may not change that, stays who it is. */
-static int change_identity(struct identity identity)
+static int change_identity(struct confine_identity identity)
 {
 	if (setgroups(0, NULL) == 0 &&
 	    setresgid(identity.group, identity.group, identity.group) == 0 &&
@@ -219,11 +285,11 @@ static int follow_parent(pid_t parent)
 	return getppid() == parent ? 0 : -ESRCH;
 }
 
-int confine(pid_t parent, char *error, size_t error_size)
+int confine(pid_t parent, struct confine_directory *directory, char *error, size_t error_size)
 {
 	/* Before the file system is gone. */
-	struct identity identity = find_identity();
-	int root = empty_root();
+	struct confine_identity identity = confine_identity();
+	int root = empty_root(directory);
 	int r;
 
 	drop_bounding_set();
@@ -236,7 +302,7 @@ int confine(pid_t parent, char *error, size_t error_size)
 		return fail(error, error_size, -r, "dropping capabilities", "");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) < 0)
 		return fail(error, error_size, errno, "no_new_privs", "");
-	if (root < 0 && (r = landlock_everything()) < 0)
+	if (root < 0 && (r = landlock_everything(directory)) < 0)
 		return fail(error, error_size, -root, "an empty root",
 			    " (needs CAP_SYS_ADMIN, or a kernel with Landlock)");
 	r = forbid_inspection();

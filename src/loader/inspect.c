@@ -85,7 +85,7 @@ static int confine_inspector(int pipe, pid_t parent, int timeout_ms, char *error
 		message_format(error, error_size, "its descriptors: %s", strerror(-r));
 		return r;
 	}
-	r = confine(parent, error, error_size);
+	r = confine(parent, NULL, error, error_size);
 	if (r == 0)
 		limit_everything(addresses, timeout_ms);
 	return r;

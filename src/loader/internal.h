@@ -64,6 +64,7 @@ struct loader {
 	struct stream_account *accounts; /* shared with the server, who may write anything there */
 	struct stream_account *books; /* names and past_* of the same, as the loader knows them */
 	struct listeners listeners;
+	int data_dir; /* -1: none */
 	struct server server;
 	int signals;	/* signalfd */
 	int statistics; /* keeps the kernel's run accounting switched on; -1: not by us */

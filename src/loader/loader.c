@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "loader/data_dir.h"
 #include "loader/internal.h"
 #include "loader/object.h"
 
@@ -71,6 +73,8 @@ static void loader_fini(struct loader *loader)
 {
 	programs_close(loader);
 	listeners_close(&loader->listeners);
+	if (loader->data_dir >= 0)
+		close(loader->data_dir);
 	kernel_features_fini(&loader->kernel);
 	memory_close_fd(&loader->statistics);
 	memory_close_fd(&loader->signals);
@@ -98,6 +102,28 @@ static int check_machine(struct loader *loader)
 }
 
 /* Everything up to the server's start: both processes then go on at the same time. */
+/* Without the default one everything but what must outlive the server works. */
+static int open_data_directory(struct loader *loader)
+{
+	const struct config *config = loader->config;
+	char error[MESSAGE_TEXT_SIZE];
+	int r;
+
+	if (!config->data_dir)
+		return 0;
+	r = data_directory_open(config->data_dir, confine_identity(), error, sizeof(error));
+	if (r >= 0) {
+		loader->data_dir = r;
+		return 0;
+	}
+	if (config->data_dir_given) {
+		log_error("--data-dir: %s", error);
+		return r;
+	}
+	log_warn("nothing will outlive this server: %s (--data-dir)", error);
+	return 0;
+}
+
 static int begin(struct loader *loader)
 {
 	int r = check_machine(loader);
@@ -109,6 +135,9 @@ static int begin(struct loader *loader)
 		return fail("signals", r);
 	loader->signals = r;
 	r = listeners_open(loader->config, &loader->listeners);
+	if (r < 0)
+		return r;
+	r = open_data_directory(loader);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < loader->program_count; i++) {
@@ -227,6 +256,7 @@ int loader_run(const struct config *config, int argc, char **argv, server_main_f
 			  .server_main = server_main,
 			  .listeners = { .api = -1, .metrics = -1 },
 			  .server = { .socket = -1 },
+			  .data_dir = -1,
 			  .signals = -1,
 			  .statistics = -1,
 			  .exit_status = EXIT_SUCCESS };

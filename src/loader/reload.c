@@ -39,6 +39,7 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 		{ "max-series", old->max_series == new->max_series },
 		{ "ring", old->ring_bytes == new->ring_bytes },
 		{ "print", old->print == new->print },
+		{ "data-dir", same_text(old->data_dir, new->data_dir) },
 		{ "program-dir", same_text(old->program_dir, new->program_dir) },
 		{ "interface", same_list(old->interfaces, old->interface_count, new->interfaces,
 					 new->interface_count) },

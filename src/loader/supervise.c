@@ -48,21 +48,29 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 		.kallsyms = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC),
 		.kernel_btf = open("/sys/kernel/btf/vmlinux", O_RDONLY | O_CLOEXEC),
 		.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
+		.data_dir = -1,
 		.possible_cpus = loader->possible_cpus,
 		.accounts = loader->accounts,
 		.generation = loader->server.generation,
 	};
-	const int kept[] = { start.socket,   start.api_listener, start.metrics_listener,
-			     start.kallsyms, start.kernel_btf,	 start.statm };
+	struct confine_directory data = { .fd = loader->data_dir,
+					  .path = loader->config->data_dir };
+	const int kept[] = { start.socket,    start.api_listener, start.metrics_listener,
+			     start.kallsyms,  start.kernel_btf,	  start.statm,
+			     loader->data_dir };
 	char error[MESSAGE_TEXT_SIZE] = "its descriptors";
 	int status;
 
 	prctl(PR_SET_NAME, (unsigned long)SERVER_PROCESS_NAME, 0UL, 0UL, 0UL);
 	read_what_will_be_hidden();
 	if (confine_descriptors(kept, ARRAY_SIZE(kept)) < 0 ||
-	    confine(parent, error, sizeof(error)) < 0) {
+	    confine(parent, data.fd >= 0 ? &data : NULL, error, sizeof(error)) < 0) {
 		log_error("cannot confine the server: %s", error);
 		_exit(EXIT_UNCONFINED);
+	}
+	if (data.fd >= 0) {
+		start.data_dir = data.fd;
+		start.data_path = data.path;
 	}
 	status = loader->server_main(&start);
 	/* Not exit(3): what the loader registered for its own end is not this process's to do. */

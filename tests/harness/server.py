@@ -2,8 +2,10 @@
 """The real server, started and stopped as its users do."""
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import urllib.parse
 
@@ -34,13 +36,16 @@ class Server:
     """
 
     def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True):
-        """`defaults=False` passes no address options; the prefix goes before the binary."""
+        """`defaults=False` passes no address options; the prefix goes before the binary. The data
+        directory goes with the server, unless an argument names another."""
         self.objects_before = kernel.bpf_objects()
         self.log, self.output = [], []
         self.api = self.metrics = None
         ports = ("--addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0") if defaults else ()
+        self.own_data = tempfile.mkdtemp(prefix="ebpf-server-test-")
         own = {name: value for name, value in os.environ.items()
                if not name.startswith("EBPF_SERVER_")}
+        own["EBPF_SERVER_DATA_DIR"] = self.own_data
         self.process = subprocess.Popen(
             [*command_prefix, server_binary(), *ports, *map(str, arguments)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -138,3 +143,4 @@ class Server:
         except ProcessLookupError:
             pass
         self.process.wait()
+        shutil.rmtree(self.own_data, ignore_errors=True)

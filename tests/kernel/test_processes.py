@@ -72,15 +72,18 @@ def test_the_server_holds_no_privilege(server):
 
 
 def test_the_server_sees_no_file(server):
-    """Its root is an empty read-only file system: there is no /sys/fs/bpf, nor anything else."""
+    """Its root is a read-only file system with its data directory: there is no /sys/fs/bpf, nor
+    anything else."""
     child = child_of(server)
-    assert os.listdir(f"/proc/{child}/root/") == []
+    assert os.listdir(f"/proc/{child}/root/") == ["data"]
     assert not os.path.exists(f"/proc/{child}/root{BPF_FILES}")
     assert os.readlink(f"/proc/{child}/cwd") == "/"
     assert os.stat(f"/proc/{child}/ns/mnt").st_ino != os.stat(f"/proc/{server.pid}/ns/mnt").st_ino
     with open(f"/proc/{child}/mountinfo", encoding="utf-8") as file:
         for line in file:
-            assert "ro" in line.split()[5].split(","), line
+            point, options = line.split()[4:6]
+            expected = "rw" if point == "/data" else "ro"
+            assert {expected, "nosuid", "nodev", "noexec"} <= set(options.split(",")), line
     open_files = {os.readlink(f"/proc/{child}/fd/{fd}") for fd in os.listdir(f"/proc/{child}/fd")}
     assert not [path for path in open_files if path.startswith(BPF_FILES)]
 

@@ -18,7 +18,7 @@
 #include "base/memory.h"
 #include "config/config.h"
 
-#define MAX_ARGUMENTS 16
+#define MAX_ARGUMENTS 24
 
 /* Parses the arguments (without argv[0], NULL at the end); the error is left in `error`. */
 struct parsed {

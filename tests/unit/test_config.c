@@ -24,6 +24,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config->enable_count, 0);
 	assert_int_equal(config->disable_count, 0);
 	assert_string_equal(config->program_dir, "/etc/ebpf-server/programs");
+	assert_string_equal(config->data_dir, "/var/lib/ebpf-server");
+	assert_false(config->data_dir_given);
 	assert_int_equal(config->interface_count, 0);
 	assert_int_equal(config->setting_count, 0);
 	assert_int_equal(config->print, PRINT_OFF);
@@ -42,11 +44,12 @@ static void test_defaults(void **state)
 static void test_every_option(void **state)
 {
 	CLEANUP(config)
-	struct config *config =
-		GOOD("--addr=127.0.0.1:1", "--metrics-addr=127.0.0.2:2", "--programs=a,b",
-		     "--enable=c", "--disable=d", "--program-dir=/x/y", "--interface=eth0",
-		     "--set=a.p=1", "--print=json", "--log-level=error", "--memory=9M",
-		     "--ring-size=128k", "--insecure", "--program-stats", "--check-config");
+	struct config *config = GOOD("--addr=127.0.0.1:1", "--metrics-addr=127.0.0.2:2",
+				     "--programs=a,b", "--enable=c", "--disable=d",
+				     "--program-dir=/x/y", "--data-dir=/z", "--interface=eth0",
+				     "--set=a.p=1", "--print=json", "--log-level=error",
+				     "--memory=9M", "--ring-size=128k", "--insecure",
+				     "--program-stats", "--check-config");
 	(void)state;
 
 	assert_string_equal(config->api.text, "127.0.0.1:1");
@@ -57,6 +60,8 @@ static void test_every_option(void **state)
 	assert_list(config->enable, config->enable_count, "c");
 	assert_list(config->disable, config->disable_count, "d");
 	assert_string_equal(config->program_dir, "/x/y");
+	assert_string_equal(config->data_dir, "/z");
+	assert_true(config->data_dir_given);
 	assert_list(config->interfaces, config->interface_count, "eth0");
 	assert_int_equal(config->setting_count, 1);
 	assert_setting(config, 0, "a", "p", "1", "--set");

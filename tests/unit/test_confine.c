@@ -24,11 +24,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/memory.h"
 #include "loader/confine.h"
+#include "loader/data_dir.h"
 
 #define DEADLINE_MS 10000
 
@@ -36,6 +38,9 @@ struct findings {
 	int confined;
 	char error[160];
 	char status[4096]; /* /proc/self/status */
+	/* A directory that was left to it: a file in it, one beside it, a new file in it. */
+	int open_within, open_beside, make_within;
+	char path[64];
 	int open_bpffs, open_passwd, open_shadow, open_root_for_writing, make_file, mount, to_root;
 	int bpf, groups;
 	int dumpable, death_signal;
@@ -115,7 +120,17 @@ static void drop_sys_admin(void)
 		_exit(1);
 }
 
-static void run_child(struct findings *found, pid_t said_parent, bool may_mount)
+static void look_into(struct findings *found, const struct confine_directory *directory)
+{
+	snprintf(found->path, sizeof(found->path), "%s", directory->path);
+	found->open_within = refused(openat(directory->fd, "kept", O_RDONLY | O_CLOEXEC));
+	found->open_beside = refused(openat(directory->fd, "../beside", O_RDONLY | O_CLOEXEC));
+	found->make_within =
+		refused(openat(directory->fd, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static void run_child_with(struct findings *found, pid_t said_parent, bool may_mount,
+			   struct confine_directory *directory)
 {
 	pid_t child = fork();
 	int result;
@@ -126,12 +141,20 @@ static void run_child(struct findings *found, pid_t said_parent, bool may_mount)
 
 		if (!may_mount)
 			drop_sys_admin();
-		found->confined = confine(said_parent, found->error, sizeof(found->error));
+		found->confined =
+			confine(said_parent, directory, found->error, sizeof(found->error));
 		look_around(found, status);
+		if (directory)
+			look_into(found, directory);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &result, 0), child);
 	assert_true(WIFEXITED(result) && WEXITSTATUS(result) == 0);
+}
+
+static void run_child(struct findings *found, pid_t said_parent, bool may_mount)
+{
+	run_child_with(found, said_parent, may_mount, NULL);
 }
 
 static void assert_status(const struct findings *found, const char *name, const char *value)
@@ -202,6 +225,122 @@ static void landlock_serves_where_mounts_are_refused(void **state)
 	munmap(found, sizeof(*found));
 }
 
+/* A directory with a file in it, as the server's data directory, and a file beside it. */
+static char *make_directory(struct confine_directory *ret_directory)
+{
+	char *parent = strdup("/tmp/test-confine-XXXXXX");
+	struct confine_identity owner = confine_identity();
+	static char path[64];
+	char beside[64], error[160];
+	int fd;
+
+	assert_non_null(mkdtemp(parent));
+	assert_int_equal(chmod(parent, 0755), 0);
+	snprintf(path, sizeof(path), "%s/data", parent);
+	snprintf(beside, sizeof(beside), "%s/beside", parent);
+	fd = open(beside, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	assert_true(fd >= 0);
+	close(fd);
+	*ret_directory = (struct confine_directory){
+		.fd = data_directory_open(path, owner, error, sizeof(error)),
+		.path = path,
+	};
+	assert_true(ret_directory->fd >= 0);
+	fd = openat(ret_directory->fd, "kept", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	assert_true(fd >= 0);
+	assert_int_equal(fchown(fd, owner.user, owner.group), 0);
+	close(fd);
+	return parent;
+}
+
+static void remove_directory(char *parent)
+{
+	static const char *const names[] = { "data/kept", "data/new", "data", "beside", "" };
+	char path[96];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", parent, names[i]);
+		assert_int_equal(remove(path), 0);
+	}
+	free(parent);
+}
+
+static void one_directory_may_be_left(bool may_mount, int error, const char *path)
+{
+	struct findings *found = share_findings();
+	struct confine_directory directory;
+	char *parent = make_directory(&directory);
+
+	run_child_with(found, getpid(), may_mount, &directory);
+	close(directory.fd);
+	remove_directory(parent);
+	assert_confined(found, error);
+	assert_int_equal(found->open_within, 0);
+	assert_int_equal(found->make_within, 0);
+	assert_int_equal(found->open_beside, error);
+	assert_string_equal(found->path, path ? path : directory.path);
+	munmap(found, sizeof(*found));
+}
+
+static void one_directory_is_left_in_an_empty_root(void **state)
+{
+	(void)state;
+	NEEDS_ROOT;
+	one_directory_may_be_left(true, ENOENT, CONFINE_DIRECTORY_PATH);
+}
+
+static void one_directory_is_left_by_landlock(void **state)
+{
+	(void)state;
+	NEEDS_ROOT;
+	if (syscall(444 /* landlock_create_ruleset */, NULL, 0, 1 /* version */) < 0) {
+		print_message("skipped: this kernel has no Landlock\n");
+		skip();
+	}
+	one_directory_may_be_left(false, EACCES, NULL);
+}
+
+static int try_data_directory(const char *path, char *error, size_t size)
+{
+	int fd = data_directory_open(path, confine_identity(), error, size);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+static void a_directory_of_somebody_elses_is_not_taken(void **state)
+{
+	char parent[] = "/tmp/test-confine-XXXXXX", link[64], error[160] = "";
+	struct stat status;
+
+	(void)state;
+	NEEDS_ROOT;
+	assert_non_null(mkdtemp(parent));
+	snprintf(link, sizeof(link), "%s.link", parent);
+	/* Not empty: it serves something else. */
+	assert_int_equal(try_data_directory("/etc", error, sizeof(error)), -EPERM);
+	assert_non_null(strstr(error, "/etc: has to be empty"));
+	assert_int_equal(stat("/etc", &status), 0);
+	assert_int_equal(status.st_uid, 0);
+	/* Others can write to it. */
+	assert_int_equal(chmod(parent, 0777), 0);
+	assert_int_equal(try_data_directory(parent, error, sizeof(error)), -EPERM);
+	/* Another user's. */
+	assert_int_equal(chmod(parent, 0700), 0);
+	assert_int_equal(chown(parent, 12345, 0), 0);
+	assert_int_equal(try_data_directory(parent, error, sizeof(error)), -EPERM);
+	assert_int_equal(chown(parent, 0, 0), 0);
+	assert_int_equal(symlink(parent, link), 0);
+	assert_int_not_equal(try_data_directory(link, error, sizeof(error)), 0);
+	assert_non_null(strstr(error, "symbolic link"));
+	assert_int_equal(try_data_directory(parent, error, sizeof(error)), 0);
+	assert_int_equal(stat(parent, &status), 0);
+	assert_int_equal(status.st_uid, confine_identity().user);
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(rmdir(parent), 0);
+}
+
 static void the_machine_does_not_see_its_mounts(void **state)
 {
 	static char before[65536], after[65536];
@@ -240,7 +379,7 @@ static void be_a_server(int socket, pid_t loader)
 	char error[160], ready = 'r';
 	sigset_t none;
 
-	if (confine(loader, error, sizeof(error)) < 0)
+	if (confine(loader, NULL, error, sizeof(error)) < 0)
 		_exit(1);
 	if (write(socket, &ready, 1) != 1)
 		_exit(1);
@@ -329,6 +468,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_left_to_a_confined_process),
 		cmocka_unit_test(landlock_serves_where_mounts_are_refused),
+		cmocka_unit_test(one_directory_is_left_in_an_empty_root),
+		cmocka_unit_test(one_directory_is_left_by_landlock),
+		cmocka_unit_test(a_directory_of_somebody_elses_is_not_taken),
 		cmocka_unit_test(the_machine_does_not_see_its_mounts),
 		cmocka_unit_test(a_child_whose_loader_is_gone_does_not_go_on),
 		cmocka_unit_test(a_confined_process_dies_with_its_parent),
