@@ -54,14 +54,14 @@ static const char *settle_interface(struct hook_function *function,
 				    const struct bpf_program *program)
 {
 	const char *section = bpf_program__section_name(program);
+	bool xdp = bpf_program__type(program) == BPF_PROG_TYPE_XDP;
 	bool out = !strcmp(section, "tcx/egress");
 
 	if (function->group != NO_GROUP)
 		return "its rank is told by ON_INGRESS(rank) or ON_EGRESS(rank), not RANKED";
 	if (bpf_program__type(program) == BPF_PROG_TYPE_SCHED_ACT)
 		return "actions are not attached; write SEC(\"tc\")";
-	if (bpf_program__type(program) == BPF_PROG_TYPE_XDP) {
-		function->hook = INTERFACE_XDP;
+	if (xdp) {
 		if (bpf_program__expected_attach_type(program) != BPF_XDP)
 			return "attaches to a map, not to an interface; write SEC(\"xdp\")";
 		if (function->direction == INTERFACE_EGRESS)
@@ -75,9 +75,9 @@ static const char *settle_interface(struct hook_function *function,
 	} else if (!function->rank) {
 		return "must say its direction: ON_INGRESS(rank) or ON_EGRESS(rank)";
 	}
-	if (function->hook != INTERFACE_XDP)
-		function->hook = function->direction == INTERFACE_EGRESS ? INTERFACE_TC_EGRESS
-									 : INTERFACE_TC_INGRESS;
+	function->hook = xdp					   ? INTERFACE_XDP
+			 : function->direction == INTERFACE_EGRESS ? INTERFACE_TC_EGRESS
+								   : INTERFACE_TC_INGRESS;
 	if (!function->rank)
 		function->rank = 1;
 	return NULL;

@@ -67,7 +67,7 @@ static int attach_function(const struct loader *loader, struct attachment *attac
 	};
 
 	if (hook == INTERFACE_XDP && !has_ethernet(attachment->interface)) {
-		message_format(why, size, "has no Ethernet header");
+		message_format(why, size, "XDP: no Ethernet header there");
 		return -EOPNOTSUPP;
 	}
 	return interface_link_attach(&request, &attachment->link, why, size);
@@ -84,7 +84,7 @@ static int try_functions(const struct loader *loader, const struct program *prog
 
 	attachment->refused_for_now = false;
 	for (;;) {
-		char why[MESSAGE_TEXT_SIZE] = "", line[MESSAGE_TEXT_SIZE];
+		char why[MESSAGE_TEXT_SIZE] = "";
 		enum interface_hook hook;
 		int function = object_interface_function(program->object, attachment->direction,
 							 rank, &rank, &hook);
@@ -95,8 +95,7 @@ static int try_functions(const struct loader *loader, const struct program *prog
 		if (r == 0)
 			break;
 		attachment->refused_for_now |= r == -EBUSY;
-		message_set_text(line, "%s%s", hook == INTERFACE_XDP ? "XDP: " : "", why);
-		append(reason, size, "; ", line);
+		append(reason, size, "; ", why);
 	}
 	attachment->rank = rank;
 	if (attachment->link.reason[0])
