@@ -31,9 +31,9 @@ struct icmp_event {
 	__u16 icmp_id ONLY_WHEN(has_id, "1")
 		DESCRIPTION("Identifier of an echo, timestamp or mask message");
 	__u16 icmp_seq ONLY_WHEN(has_id, "1") DESCRIPTION("Its sequence number");
-	__u16 vlan_id ONLY_WHEN(vlan_tags, "1|2|3|4|5")
+	__u16 vlan_id ONLY_WHEN(vlan_tags, "1|2|3|4")
 		DESCRIPTION("VLAN of the frame, by its outer tag");
-	__u16 inner_vlan_id ONLY_WHEN(vlan_tags, "2|3|4|5") DESCRIPTION("VLAN by the second tag");
+	__u16 inner_vlan_id ONLY_WHEN(vlan_tags, "2|3|4") DESCRIPTION("VLAN by the second tag");
 	__u32 interface_index DESCRIPTION("Number of the network interface");
 	char interface[16] DESCRIPTION("Network interface, by the name that it had");
 	__u32 packet_size_bytes UNIT("bytes") DESCRIPTION("Size of the packet by its IP header");

@@ -128,19 +128,22 @@ static __always_inline const void *icmp_at(const unsigned char *data, const unsi
 	return data + offset;
 }
 
-/* Past all VLAN tags. False when the frame ends in one. */
-static __always_inline bool icmp_skip_tags(const unsigned char *data, const unsigned char *end,
-					   struct icmp_frame *frame)
+/* Past all VLAN tags. ICMP_NONE when the frame ends in one. */
+static __always_inline enum icmp_found icmp_skip_tags(const unsigned char *data,
+						      const unsigned char *end,
+						      struct icmp_frame *frame)
 {
-	for (int i = 0; i < ICMP_MAX_TAGS; i++) {
+	for (int i = 0; i <= ICMP_MAX_TAGS; i++) {
 		const struct vlan_header *tag;
 		__u16 id;
 
 		if (frame->type != bpf_htons(ETH_P_8021Q) && frame->type != bpf_htons(ETH_P_8021AD))
-			break;
+			return ICMP_FOUND;
+		if (frame->tags == ICMP_MAX_TAGS)
+			return ICMP_OUT_OF_REACH;
 		tag = icmp_at(data, end, frame->network, sizeof(*tag));
 		if (!tag)
-			return false;
+			return ICMP_NONE;
 		id = bpf_ntohs(tag->control) & VLAN_ID_MASK;
 		if (frame->tags == 0)
 			frame->vlan_id = id;
@@ -150,7 +153,7 @@ static __always_inline bool icmp_skip_tags(const unsigned char *data, const unsi
 		frame->type = tag->type;
 		frame->network += sizeof(*tag);
 	}
-	return true;
+	return ICMP_OUT_OF_REACH;
 }
 
 /*
@@ -398,8 +401,10 @@ static __always_inline enum icmp_found icmp_read(const unsigned char *data,
 						 const unsigned char *end, struct icmp_frame *frame,
 						 struct icmp_packet *packet)
 {
-	if (!icmp_skip_tags(data, end, frame))
-		return ICMP_NONE;
+	enum icmp_found found = icmp_skip_tags(data, end, frame);
+
+	if (found != ICMP_FOUND)
+		return found;
 	if (frame->type == bpf_htons(ETH_P_IP))
 		return icmp_read_v4(data, end, frame, packet);
 	if (frame->type == bpf_htons(ETH_P_IPV6))

@@ -6,6 +6,8 @@ import http.client
 import json
 import urllib.parse
 
+from .sockets import inside
+
 TIMEOUT = 20.0
 
 
@@ -53,8 +55,15 @@ def query_string(params):
 class Client:
     """client(path, **params) is the JSON of a GET that must succeed; the rest is for others."""
 
-    def __init__(self, host, port):
-        self.host, self.port = host, port
+    def __init__(self, host, port, namespace=None):
+        """`namespace` is the harness.network.Namespace that the server listens in."""
+        self.host, self.port, self.namespace = host, port, namespace
+
+    def _connect(self):
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        with inside(self.namespace):
+            connection.connect()
+        return connection
 
     @property
     def url(self):
@@ -74,8 +83,7 @@ class Client:
     def request(self, method, path, params=None, body=None, headers=None):
         """Any request; `path` goes out as it is, a query string is added for `params`."""
         target = path + ("?" + query_string(params) if params else "")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
-        with contextlib.closing(connection):
+        with contextlib.closing(self._connect()) as connection:
             connection.request(method, target, body=body, headers=headers or {})
             response = connection.getresponse()
             return Response(response.status, response.headers, response.read())
@@ -84,8 +92,7 @@ class Client:
     def stream(self, path, headers=None, **params):
         """Server-sent events: a context whose value iterates over ServerSentEvent."""
         target = path + ("?" + query_string(params) if params else "")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
-        with contextlib.closing(connection):
+        with contextlib.closing(self._connect()) as connection:
             connection.request("GET", target, headers=headers or {})
             response = connection.getresponse()
             assert response.status == 200, f"{target}: {response.status} {response.read()!r}"

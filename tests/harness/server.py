@@ -35,9 +35,14 @@ class Server:
     standard output so far, in lines of bytes.
     """
 
-    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True):
-        """`defaults=False` passes no address options; the prefix goes before the binary. The data
-        directory goes with the server, unless an argument names another."""
+    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True,
+                 namespace=None):
+        """`defaults=False` passes no address options; the prefix goes before the binary; in a
+        network namespace it runs, and is asked, there. The data directory goes with the server,
+        unless an argument names another."""
+        if namespace is not None:
+            command_prefix = (*namespace.command(), *command_prefix)
+        self.namespace = namespace
         self.objects_before = kernel.bpf_objects()
         self.log, self.output = [], []
         self.api = self.metrics = None
@@ -83,11 +88,11 @@ class Server:
         """Returns self once every program was tried (/readiness answers 200)."""
         address = wait_for(lambda: self.address(b"API"), "the log line with the API's address",
                            deadline)
-        self.api = Client(address.hostname, address.port)
+        self.api = Client(address.hostname, address.port, self.namespace)
         wait_for(self.answers_ready, "/readiness", deadline)
         metrics = self.address(b"metrics")
         if metrics is not None:
-            self.metrics = Client(metrics.hostname, metrics.port)
+            self.metrics = Client(metrics.hostname, metrics.port, self.namespace)
         return self
 
     def answers_ready(self):
