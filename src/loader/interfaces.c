@@ -8,10 +8,13 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "loader/internal.h"
 #include "loader/netlink.h"
 #include "loader/object.h"
+
+#define RETRY_NS (2 * NS_PER_SECOND)
 
 static bool is_attached(const struct attachment *attachment)
 {
@@ -23,6 +26,29 @@ static void append(char *text, size_t size, const char *separator, const char *m
 	size_t length = strlen(text);
 
 	message_format(text + length, size - length, "%s%s", length ? separator : "", more);
+}
+
+/* ---- what there is ---- */
+
+/* Which interface has each name that the configuration has, 0 for none: looked up once, so that
+ * all programs see the same while names are being changed. The caller frees; NULL: no memory. */
+static unsigned int *take_stock(const struct loader *loader)
+{
+	unsigned int *stock = calloc(loader->config->interface_count + 1, sizeof(*stock));
+
+	for (size_t i = 0; stock && i < loader->config->interface_count; i++)
+		stock[i] = if_nametoindex(loader->config->interfaces[i]);
+	return stock;
+}
+
+static unsigned int look_up(const struct loader *loader, const unsigned int *stock,
+			    const char *name)
+{
+	for (size_t i = 0; i < loader->config->interface_count; i++) {
+		if (!strcmp(loader->config->interfaces[i], name))
+			return stock[i];
+	}
+	return 0;
 }
 
 /* ---- attaching to one ---- */
@@ -112,15 +138,35 @@ static void log_attached(const struct program *program, const struct attachment 
 		 attachment->reason);
 }
 
+/* The one that is attached to this interface under another name: an alternative name, or names are
+ * being exchanged just now, of which the kernel will tell more. */
+static const struct attachment *find_double(const struct program *program,
+					    const struct attachment *attachment,
+					    unsigned int ifindex)
+{
+	for (size_t i = 0; i < program->attachment_count; i++) {
+		const struct attachment *other = &program->attachments[i];
+
+		if (other != attachment && other->direction == attachment->direction &&
+		    other->link.ifindex == ifindex)
+			return other;
+	}
+	return NULL;
+}
+
 /* True when something changed. */
 static bool attach(const struct loader *loader, const struct program *program,
-		   struct attachment *attachment)
+		   struct attachment *attachment, unsigned int ifindex)
 {
-	unsigned int ifindex = if_nametoindex(attachment->interface);
+	const struct attachment *same = find_double(program, attachment, ifindex);
 	char reason[MESSAGE_TEXT_SIZE] = "";
 	bool changed;
 	int r;
 
+	if (ifindex && same) {
+		message_set_text(attachment->reason, "is attached to as %s", same->interface);
+		return true;
+	}
 	/* What a driver refuses it would refuse again, and some take the line down to find out. */
 	if (!ifindex || (attachment->refused_by == ifindex && !attachment->refused_for_now))
 		return false;
@@ -140,6 +186,21 @@ static bool attach(const struct loader *loader, const struct program *program,
 	return changed;
 }
 
+static bool attach_missing(const struct loader *loader, struct program *program,
+			   const unsigned int *stock)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < program->attachment_count; i++) {
+		struct attachment *attachment = &program->attachments[i];
+
+		if (!is_attached(attachment))
+			changed |= attach(loader, program, attachment,
+					  look_up(loader, stock, attachment->interface));
+	}
+	return changed;
+}
+
 static void set_missing(struct attachment *attachment)
 {
 	attachment->refused_by = 0;
@@ -149,9 +210,9 @@ static void set_missing(struct attachment *attachment)
 
 /* True when the interface that had the name is not there any more under it, or somebody
  * detached. */
-static bool let_go(const struct program *program, struct attachment *attachment)
+static bool let_go(const struct program *program, struct attachment *attachment,
+		   unsigned int ifindex)
 {
-	unsigned int ifindex = if_nametoindex(attachment->interface);
 	bool gone = ifindex != attachment->link.ifindex;
 
 	if (!is_attached(attachment)) {
@@ -228,37 +289,57 @@ static void settle(struct loader *loader, struct program *program)
 	program_set_status(loader, program, status);
 }
 
-/* First what goes, of all programs, then what comes: names may have been exchanged. */
-static void look_at(struct loader *loader, struct program **programs, size_t count)
+/* The kernel tells nobody when the link of another program goes: it has to be tried. */
+static void plan_look(struct loader *loader)
 {
-	bool changed[MESSAGE_MAX_PROGRAMS] = { false };
+	loader->look_at = 0;
+	for (size_t i = 0; i < loader->program_count; i++) {
+		const struct program *program = &loader->programs[i];
 
-	for (size_t i = 0; i < count; i++) {
-		for (size_t j = 0; j < programs[i]->attachment_count; j++)
-			changed[i] |= let_go(programs[i], &programs[i]->attachments[j]);
-	}
-	for (size_t i = 0; i < count; i++) {
-		for (size_t j = 0; j < programs[i]->attachment_count; j++) {
-			if (!is_attached(&programs[i]->attachments[j]))
-				changed[i] |=
-					attach(loader, programs[i], &programs[i]->attachments[j]);
+		for (size_t j = 0; j < program->attachment_count; j++) {
+			if (program->attachments[j].refused_by &&
+			    program->attachments[j].refused_for_now)
+				loader->look_at = clock_boot_ns() + RETRY_NS;
 		}
-		if (changed[i])
-			settle(loader, programs[i]);
 	}
 }
 
+/* First what goes, of all programs, then what comes: names may have been exchanged. */
 void interfaces_look(struct loader *loader)
 {
-	struct program *programs[MESSAGE_MAX_PROGRAMS];
-	size_t count = 0;
+	bool changed[MESSAGE_MAX_PROGRAMS] = { false };
+	FREE unsigned int *stock = NULL;
 
 	netlink_discard(loader->interfaces);
+	stock = take_stock(loader);
+	if (!stock)
+		return;
 	for (size_t i = 0; i < loader->program_count; i++) {
-		if (loader->programs[i].attachment_count)
-			programs[count++] = &loader->programs[i];
+		struct program *program = &loader->programs[i];
+
+		for (size_t j = 0; j < program->attachment_count; j++) {
+			struct attachment *attachment = &program->attachments[j];
+
+			changed[i] |= let_go(program, attachment,
+					     look_up(loader, stock, attachment->interface));
+		}
 	}
-	look_at(loader, programs, count);
+	for (size_t i = 0; i < loader->program_count; i++) {
+		changed[i] |= attach_missing(loader, &loader->programs[i], stock);
+		if (changed[i])
+			settle(loader, &loader->programs[i]);
+	}
+	plan_look(loader);
+}
+
+int interfaces_timeout(const struct loader *loader)
+{
+	uint64_t now = clock_boot_ns();
+
+	if (!loader->look_at)
+		return -1;
+	return loader->look_at <= now ? 0
+				      : (int)((loader->look_at - now + NS_PER_MS - 1) / NS_PER_MS);
 }
 
 /* ---- a program's list ---- */
@@ -272,6 +353,7 @@ static struct attachment *make_list(const struct loader *loader, const struct pr
 		calloc(config->interface_count * INTERFACE_DIRECTIONS + 1, sizeof(*list));
 	size_t count = 0;
 
+	*ret_count = 0;
 	for (unsigned int i = 0; list && i < INTERFACE_DIRECTIONS; i++) {
 		enum interface_direction direction = (enum interface_direction)i;
 		enum interface_hook hook;
@@ -308,22 +390,20 @@ void interfaces_detach(struct program *program)
 
 int interfaces_attach(struct loader *loader, struct program *program)
 {
-	if (!program->attachments) {
-		program->attachments = make_list(loader, program, &program->attachment_count);
-		if (!program->attachments) {
-			program->attachment_count = 0;
-			message_set_text(program->error, "%s", strerror(ENOMEM));
-			return -ENOMEM;
-		}
-	}
-	for (size_t i = 0; i < program->attachment_count; i++) {
-		struct attachment *attachment = &program->attachments[i];
+	FREE unsigned int *stock = take_stock(loader);
 
-		attachment->refused_by = 0;
-		if (!is_attached(attachment))
-			attach(loader, program, attachment);
+	if (!program->attachments)
+		program->attachments = make_list(loader, program, &program->attachment_count);
+	if (!program->attachments || !stock) {
+		message_set_text(program->error, "%s", strerror(ENOMEM));
+		return -ENOMEM;
 	}
+	/* Whoever asks for it once more wants another try. */
+	for (size_t i = 0; i < program->attachment_count; i++)
+		program->attachments[i].refused_by = 0;
+	attach_missing(loader, program, stock);
 	settle(loader, program);
+	plan_look(loader);
 	return program->status == PROGRAM_FAILED ? -EBUSY : 0;
 }
 

@@ -84,9 +84,10 @@ struct loader {
 	struct listeners listeners;
 	int data_dir; /* -1: none */
 	struct server server;
-	int signals;	/* signalfd */
-	int interfaces; /* word of interfaces that come and go; -1: none is named */
-	int statistics; /* keeps the kernel's run accounting switched on; -1: not by us */
+	int signals;	  /* signalfd */
+	int interfaces;	  /* word of interfaces that come and go; -1: none is named */
+	uint64_t look_at; /* boot ns: when to look at them without a word; 0: not planned */
+	int statistics;	  /* keeps the kernel's run accounting switched on; -1: not by us */
 	unsigned int possible_cpus;
 	bool ending;
 	int exit_status;
@@ -172,6 +173,8 @@ int interfaces_move(struct program *program, const struct object *next, char *er
 		    size_t error_size);
 /* Hears that something changed, and looks what. */
 void interfaces_look(struct loader *loader);
+/* Milliseconds until it is time to look without having heard anything; -1: it is not. */
+int interfaces_timeout(const struct loader *loader);
 /* Opens or closes the ear, as the configuration asks. */
 void interfaces_watch(struct loader *loader);
 /* The list of a program that runs, after another configuration. */

@@ -188,6 +188,14 @@ static void hear_signals(struct loader *loader)
 	}
 }
 
+/* Milliseconds, or -1: there is nothing to do but to listen. */
+static int serve_timeout(const struct loader *loader)
+{
+	int restart = server_restart_timeout(loader), look = interfaces_timeout(loader);
+
+	return restart < 0 || (look >= 0 && look < restart) ? look : restart;
+}
+
 static void serve(struct loader *loader)
 {
 	while (!loader->ending) {
@@ -197,7 +205,7 @@ static void serve(struct loader *loader)
 			{ .fd = loader->interfaces, .events = POLLIN },
 		};
 
-		if (poll(entries, ARRAY_SIZE(entries), server_restart_timeout(loader)) < 0 &&
+		if (poll(entries, ARRAY_SIZE(entries), serve_timeout(loader)) < 0 &&
 		    errno != EINTR) {
 			fail("waiting", -errno);
 			loader->exit_status = EXIT_FAILURE;
@@ -206,7 +214,7 @@ static void serve(struct loader *loader)
 		/* Requests first: a server that dies may have said why. */
 		if (entries[1].revents)
 			requests_hear(loader);
-		if (entries[2].revents)
+		if (entries[2].revents || interfaces_timeout(loader) == 0)
 			interfaces_look(loader);
 		if (entries[0].revents)
 			hear_signals(loader);

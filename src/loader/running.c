@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "loader/internal.h"
 #include "loader/object.h"
@@ -94,6 +95,9 @@ void program_unload(struct loader *loader, struct program *program)
 	if (program->attachment_count) {
 		interfaces_detach(program);
 		announce_interfaces(loader, program);
+		/* There may be others of ours that wait for the place. */
+		if (loader->look_at)
+			loader->look_at = clock_boot_ns();
 	}
 	program->attached = false;
 	keep_ledgers(loader, program);
