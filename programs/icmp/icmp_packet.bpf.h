@@ -104,6 +104,16 @@ enum icmp_found {
 	ICMP_OUT_OF_REACH,
 };
 
+/* Whether ICMPv6 may come next after an IPv6 header: it does, or an extension header. */
+static __always_inline bool icmp_may_follow(__u8 next)
+{
+	const __u64 some = 1ULL << TRANSPORT_ICMPV6 | 1ULL << NEXT_HOP_BY_HOP |
+			   1ULL << NEXT_ROUTING | 1ULL << NEXT_FRAGMENT |
+			   1ULL << NEXT_AUTHENTICATION | 1ULL << NEXT_DESTINATION;
+
+	return next < 64 ? some >> next & 1 : next >= NEXT_MOBILITY && next <= NEXT_SHIM6;
+}
+
 /* Whether an Ethernet frame is worth a closer look: on the way of every packet. */
 static __always_inline bool icmp_may_be(const unsigned char *data, const unsigned char *end)
 {
@@ -112,10 +122,16 @@ static __always_inline bool icmp_may_be(const unsigned char *data, const unsigne
 	if (data + sizeof(struct ethernet_header) + sizeof(struct ipv4_header) > end)
 		return true;
 	type = ((const struct ethernet_header *)data)->type;
+	if (type == bpf_htons(ETH_P_8021Q)) {
+		data += sizeof(struct vlan_header);
+		if (data + sizeof(struct ethernet_header) + sizeof(struct ipv4_header) > end)
+			return true;
+		type = ((const struct ethernet_header *)data)->type;
+	}
 	if (type == bpf_htons(ETH_P_IP))
 		return data[23] == TRANSPORT_ICMP;
 	if (type == bpf_htons(ETH_P_IPV6))
-		return data[20] != TRANSPORT_TCP && data[20] != TRANSPORT_UDP;
+		return icmp_may_follow(data[20]);
 	return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
 }
 

@@ -256,13 +256,6 @@ static bool is_hopeless(struct kernel_features *kernel, const struct hook_functi
 
 /* ---- choosing ---- */
 
-void hooks_append(char *text, size_t size, const char *separator, const char *more)
-{
-	size_t length = strlen(text);
-
-	message_format(text + length, size - length, "%s%s", length ? separator : "", more);
-}
-
 static bool is_chosen(const struct hooks *hooks, const struct hook_function *function)
 {
 	if (function->on_interface)
@@ -286,8 +279,8 @@ bool hooks_give_way(struct hooks *hooks, const char *function_name, const char *
 	}
 	group = &hooks->groups[function->group];
 	message_set_text(line, "%s: %s", function->section, why);
-	hooks_append(group->reason, sizeof(group->reason), "; ", line);
-	hooks_append(hooks->reason, sizeof(hooks->reason), "; ", line);
+	message_append(group->reason, sizeof(group->reason), "; ", line);
+	message_append(hooks->reason, sizeof(hooks->reason), "; ", line);
 	group->rank = next_rank(hooks, function->group, function->rank);
 	if (group->rank)
 		return true;
@@ -336,7 +329,8 @@ int hooks_select(struct hooks *hooks, struct kernel_features *kernel, struct bpf
 			return r;
 		}
 		if (chosen && !function->on_interface)
-			hooks_append(hooks->chosen, sizeof(hooks->chosen), ", ", function->section);
+			message_append(hooks->chosen, sizeof(hooks->chosen), ", ",
+				       function->section);
 	}
 	return 0;
 }

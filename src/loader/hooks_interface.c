@@ -138,8 +138,8 @@ bool hooks_refuse_on_interface(struct hooks *hooks, struct hook_function *functi
 
 	function->refused = true;
 	message_set_text(line, "%s: %s", function->section, why);
-	hooks_append(reason, sizeof(hooks->interface_reason[0]), "; ", line);
-	hooks_append(hooks->reason, sizeof(hooks->reason), "; ", line);
+	message_append(reason, sizeof(hooks->interface_reason[0]), "; ", line);
+	message_append(hooks->reason, sizeof(hooks->reason), "; ", line);
 	for (size_t i = 0; i < hooks->function_count; i++) {
 		const struct hook_function *other = &hooks->functions[i];
 

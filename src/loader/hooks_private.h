@@ -41,9 +41,6 @@ struct hooks {
 	char reason[MESSAGE_TEXT_SIZE];
 };
 
-/* Adds to a text, after the separator where there is one already. */
-void hooks_append(char *text, size_t size, const char *separator, const char *more);
-
 /* ---- hooks_interface.c: functions that attach to network interfaces ---- */
 
 bool hooks_attaches_to_interface(const struct bpf_program *program);

@@ -16,18 +16,6 @@
 
 #define RETRY_NS (2 * NS_PER_SECOND)
 
-static bool is_attached(const struct attachment *attachment)
-{
-	return attachment->link.ifindex != 0;
-}
-
-static void append(char *text, size_t size, const char *separator, const char *more)
-{
-	size_t length = strlen(text);
-
-	message_format(text + length, size - length, "%s%s", length ? separator : "", more);
-}
-
 /* ---- what there is ---- */
 
 /* Which interface has each name that the configuration has, 0 for none: looked up once, so that
@@ -121,11 +109,11 @@ static int try_functions(const struct loader *loader, const struct program *prog
 		if (r == 0)
 			break;
 		attachment->refused_for_now |= r == -EBUSY;
-		append(reason, size, "; ", why);
+		message_append(reason, size, "; ", why);
 	}
 	attachment->rank = rank;
 	if (attachment->link.reason[0])
-		append(reason, size, "; ", attachment->link.reason);
+		message_append(reason, size, "; ", attachment->link.reason);
 	return 0;
 }
 
@@ -194,7 +182,7 @@ static bool attach_missing(const struct loader *loader, struct program *program,
 	for (size_t i = 0; i < program->attachment_count; i++) {
 		struct attachment *attachment = &program->attachments[i];
 
-		if (!is_attached(attachment))
+		if (!attachment_is_attached(attachment))
 			changed |= attach(loader, program, attachment,
 					  look_up(loader, stock, attachment->interface));
 	}
@@ -215,7 +203,7 @@ static bool let_go(const struct program *program, struct attachment *attachment,
 {
 	bool gone = ifindex != attachment->link.ifindex;
 
-	if (!is_attached(attachment)) {
+	if (!attachment_is_attached(attachment)) {
 		if (!attachment->refused_by || attachment->refused_by == ifindex)
 			return false;
 		set_missing(attachment);
@@ -234,36 +222,6 @@ static bool let_go(const struct program *program, struct attachment *attachment,
 
 /* ---- what that makes of the program ---- */
 
-static void name_missing(const struct program *program, char *text, size_t size)
-{
-	message_format(text, size, "waits for network interface");
-	for (size_t i = 0; i < program->attachment_count; i++) {
-		const struct attachment *attachment = &program->attachments[i];
-		bool again = false;
-
-		for (size_t j = 0; j < i && !again; j++)
-			again = !strcmp(program->attachments[j].interface, attachment->interface);
-		if (again || is_attached(attachment) || attachment->refused_by)
-			continue;
-		append(text, size, !strchr(text, ',') && text[strlen(text) - 1] == 'e' ? " " : ", ",
-		       attachment->interface);
-	}
-}
-
-static void name_refused(const struct program *program, char *text, size_t size)
-{
-	text[0] = '\0';
-	for (size_t i = 0; i < program->attachment_count; i++) {
-		const struct attachment *attachment = &program->attachments[i];
-		char line[MESSAGE_TEXT_SIZE];
-
-		message_set_text(line, "%s %s: %s", attachment->interface,
-				 interface_direction_name(attachment->direction),
-				 attachment->reason);
-		append(text, size, "; ", line);
-	}
-}
-
 static void settle(struct loader *loader, struct program *program)
 {
 	enum program_status status = PROGRAM_FAILED;
@@ -272,7 +230,7 @@ static void settle(struct loader *loader, struct program *program)
 	for (size_t i = 0; i < program->attachment_count; i++) {
 		const struct attachment *attachment = &program->attachments[i];
 
-		if (is_attached(attachment))
+		if (attachment_is_attached(attachment))
 			program->attached = true;
 		else if (!attachment->refused_by)
 			status = PROGRAM_WAITING;
@@ -280,9 +238,9 @@ static void settle(struct loader *loader, struct program *program)
 	if (program->attached)
 		status = PROGRAM_RUNNING;
 	else if (status == PROGRAM_WAITING)
-		name_missing(program, program->error, sizeof(program->error));
+		interfaces_name_missing(program, program->error, sizeof(program->error));
 	else
-		name_refused(program, program->error, sizeof(program->error));
+		interfaces_name_refused(program, program->error, sizeof(program->error));
 	if (status == PROGRAM_WAITING && program->status != PROGRAM_WAITING)
 		log_info("%s: %s", program->name, program->error);
 	announce_interfaces(loader, program);
@@ -456,7 +414,7 @@ static int update(struct attachment *attachment, const struct object *object)
 	int function;
 
 	/* Gone: the kernel's word of it is on its way. */
-	if (!is_attached(attachment) || !interface_link_is_attached(&attachment->link))
+	if (!attachment_is_attached(attachment) || !interface_link_is_attached(&attachment->link))
 		return 0;
 	function = object_interface_function(object, attachment->direction, attachment->rank - 1,
 					     &rank, &hook);
@@ -504,53 +462,4 @@ void interfaces_watch(struct loader *loader)
 		return;
 	log_warn("interfaces that come and go are not noticed: %s", strerror(-loader->interfaces));
 	loader->interfaces = -1;
-}
-
-/* ---- in words ---- */
-
-static bool same_way(const struct attachment *a, const struct attachment *b)
-{
-	return is_attached(a) && is_attached(b) && a->direction == b->direction &&
-	       a->link.mode == b->link.mode;
-}
-
-/* "xdp native ingress (eth0, eth1)", for the first one that is attached so. */
-static void describe_way(const struct program *program, size_t first, char *hook, size_t size)
-{
-	const struct attachment *list = program->attachments;
-	char text[MESSAGE_HOOK_SIZE];
-
-	for (size_t i = 0; i < first; i++) {
-		if (same_way(&list[i], &list[first]))
-			return;
-	}
-	message_set_text(text, "%s %s (%s", interface_mode_name(list[first].link.mode),
-			 interface_direction_name(list[first].direction), list[first].interface);
-	for (size_t i = first + 1; i < program->attachment_count; i++) {
-		if (same_way(&list[i], &list[first]))
-			append(text, sizeof(text), ", ", list[i].interface);
-	}
-	append(hook, size, ", ", text);
-	append(hook, size, "", ")");
-}
-
-void interfaces_describe(const struct program *program, char *hook, size_t hook_size, char *reason,
-			 size_t reason_size)
-{
-	message_format(hook, hook_size, "%s", object_hook(program->object));
-	message_format(reason, reason_size, "%s", object_fallback_reason(program->object));
-	for (size_t i = 0; i < program->attachment_count; i++) {
-		const struct attachment *attachment = &program->attachments[i];
-		char line[MESSAGE_TEXT_SIZE];
-
-		if (!is_attached(attachment))
-			continue;
-		describe_way(program, i, hook, hook_size);
-		if (!attachment->reason[0])
-			continue;
-		message_set_text(line, "%s %s: %s", attachment->interface,
-				 interface_direction_name(attachment->direction),
-				 attachment->reason);
-		append(reason, reason_size, "; ", line);
-	}
 }

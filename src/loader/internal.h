@@ -28,6 +28,11 @@ struct attachment {
 	char reason[MESSAGE_TEXT_SIZE]; /* why not, or not in a better way; "" */
 };
 
+static inline bool attachment_is_attached(const struct attachment *attachment)
+{
+	return attachment->link.ifindex != 0;
+}
+
 /* Its number, for as long as the loader lives, is its place in the table. */
 struct program {
 	char name[MESSAGE_NAME_SIZE];
@@ -179,6 +184,13 @@ int interfaces_timeout(const struct loader *loader);
 void interfaces_watch(struct loader *loader);
 /* The list of a program that runs, after another configuration. */
 void interfaces_configure(struct loader *loader, struct program *program);
+
+/* ---- interface_words.c ---- */
+
+/* "waits for network interface eth0, eth1" */
+void interfaces_name_missing(const struct program *program, char *text, size_t size);
+/* "eth0 ingress: has XDP program 7 (other) already, and keeps it; …" */
+void interfaces_name_refused(const struct program *program, char *text, size_t size);
 /* "xdp native ingress (eth0), …" after what the object says, and why not better. */
 void interfaces_describe(const struct program *program, char *hook, size_t hook_size, char *reason,
 			 size_t reason_size);

@@ -116,6 +116,9 @@ int message_receive(int socket, struct message *ret_message, int *ret_fd);
 void message_format(char *field, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Adds to the text of a field, after the separator where there is some already. */
+void message_append(char *field, size_t size, const char *separator, const char *more);
+
 /* "disabled", "loading", "running", "waiting", "failed". */
 const char *program_status_name(enum program_status status);
 
