@@ -26,8 +26,8 @@ struct icmp_event {
 		"hold it: in a fragment other than the first, or cut");
 	__u8 icmp_code ONLY_WHEN(has_icmp, "1") DESCRIPTION("Code of the message");
 	enum icmp_message icmp_message ONLY_WHEN(has_icmp, "1") DESCRIPTION(
-		"What the type means, by one name in both families; a type of ICMPv6 without a name "
-		"is 256 + its number");
+		"What the type means, by one name in both families; a type of ICMPv6 without a "
+		"name is 256 + its number");
 	__u16 icmp_id ONLY_WHEN(has_id, "1")
 		DESCRIPTION("Identifier of an echo, timestamp or mask message");
 	__u16 icmp_seq ONLY_WHEN(has_id, "1") DESCRIPTION("Its sequence number");
@@ -63,8 +63,8 @@ struct icmp_event {
 
 STREAM(icmp, struct icmp_event);
 
-static __always_inline void fill(struct icmp_event *event, const struct icmp_frame *frame,
-				 const struct icmp_packet *packet)
+static __noinline void fill(struct icmp_event *event, const struct icmp_frame *frame,
+			    const struct icmp_packet *packet)
 {
 	__builtin_memcpy(event->src_ip, packet->source_ip, sizeof(event->src_ip));
 	__builtin_memcpy(event->dst_ip, packet->destination_ip, sizeof(event->dst_ip));
@@ -204,8 +204,8 @@ int icmp_xdp(struct xdp_md *xdp)
 
 /* ---- tc ---- */
 
-/* A VLAN tag is mostly not in the frame but beside it, on arrival and often on leaving. Tunnels have
- * no Ethernet header. */
+/* A VLAN tag is mostly not in the frame but beside it, on arrival and often on leaving. Tunnels
+ * have no Ethernet header. */
 static __always_inline bool find_network(struct __sk_buff *skb, const unsigned char *data,
 					 const unsigned char *end, struct icmp_frame *frame)
 {

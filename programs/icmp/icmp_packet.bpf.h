@@ -99,8 +99,8 @@ struct icmp_packet {
 enum icmp_found {
 	ICMP_NONE,
 	ICMP_FOUND,
-	/* It may be one: what would say so lies beyond the bytes that can be read directly, or behind
-	 * too many headers. */
+	/* It may be one: what would say so lies beyond the bytes that can be read directly, or
+	 * behind too many headers. */
 	ICMP_OUT_OF_REACH,
 };
 
@@ -412,10 +412,9 @@ static __always_inline enum icmp_found icmp_read_v6(const unsigned char *data,
 	return icmp_read_message(data, end, offset, limit, true, packet);
 }
 
-/* `packet` is all zero before. */
-static __always_inline enum icmp_found icmp_read(const unsigned char *data,
-						 const unsigned char *end, struct icmp_frame *frame,
-						 struct icmp_packet *packet)
+/* `packet` is all zero before. One copy for all functions of a program. */
+static __noinline enum icmp_found icmp_read(const unsigned char *data, const unsigned char *end,
+					    struct icmp_frame *frame, struct icmp_packet *packet)
 {
 	enum icmp_found found = icmp_skip_tags(data, end, frame);
 

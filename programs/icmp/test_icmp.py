@@ -198,8 +198,8 @@ def test_a_tunnel_has_no_ethernet(start_server, line):
         os.write(tunnel, packets.ipv4("10.78.0.2", "10.78.0.1", packets.ICMP,
                                       packets.icmp_echo(3, 4)))
         request, reply = server.events("icmp", 2, timestamp=f"{since}..")
-        assert (request["direction"], request["icmp_type"], request["icmp_seq"]) == ("ingress", 8, 4)
-        assert (reply["direction"], reply["icmp_type"], reply["icmp_seq"]) == ("egress", 0, 4)
+        assert [(event["direction"], event["icmp_type"], event["icmp_seq"])
+                for event in (request, reply)] == [("ingress", 8, 4), ("egress", 0, 4)]
     finally:
         os.close(tunnel)
 

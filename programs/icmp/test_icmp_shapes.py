@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every shape of packet, byte by byte, by each hook: XDP and tc as they arrive, tc as they leave."""
+"""Every shape of packet, byte by byte, by each hook: XDP and tc as they come, tc as they leave."""
 import struct
 
 import pytest
@@ -27,7 +27,7 @@ ETHERNET_MINIMUM = 60
 
 
 def shape(packet, ethertype=None, before=b"", after=b"", **fields):
-    """What a frame carries: a packet after VLAN tags and before padding; and what its event says."""
+    """What a frame carries, VLAN tags before and padding after; and what its event says."""
     return (ethertype or packets.ethertype_of(packet), before + packet + after,
             {"packet_size_bytes": len(packet)} | fields)
 

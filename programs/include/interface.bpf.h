@@ -6,9 +6,9 @@
  *	#include "program.bpf.h"
  *
  * A packet that arrives is nobody's yet: the task that the kernel happens to interrupt has nothing
- * to do with it. One that leaves may be sent in the name of its sender, or later by anybody. So pid,
- * tid and command are null, and there are no parameters that filter by them. Who owns the socket
- * that sends is known: the event struct has a member
+ * to do with it. One that leaves may be sent in the name of its sender, or later by anybody. So
+ * pid, tid and command are null, and there are no parameters that filter by them. Who owns the
+ * socket that sends is known: the event struct has a member
  *
  *	__u8 has_owner HIDDEN;
  *

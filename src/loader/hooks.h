@@ -35,7 +35,8 @@ int hooks_select(struct hooks *hooks, struct kernel_features *kernel, struct bpf
 bool hooks_give_way(struct hooks *hooks, const char *function, const char *why, char *error,
 		    size_t error_size);
 
-/* "tp_btf/kfree_skb, …": sections of what hooks_select() chose, those of interfaces apart; valid until the next choice. */
+/* "tp_btf/kfree_skb, …": sections of what hooks_select() chose, those of interfaces apart; valid
+ * until the next choice. */
 const char *hooks_chosen(const struct hooks *hooks);
 /* "fentry/tcp_connect: …; …", or "". */
 const char *hooks_reason(const struct hooks *hooks);

@@ -22,7 +22,7 @@ struct attachment {
 	enum interface_direction direction;
 	struct interface_link link; /* ifindex 0: not attached */
 	unsigned int rank;	    /* of the function that is attached */
-	/* Not attached: where that was tried in vain, and whether others may have made room since. */
+	/* Not attached: where that was tried in vain; whether others may make room there. */
 	unsigned int refused_by;
 	bool refused_for_now;
 	char reason[MESSAGE_TEXT_SIZE]; /* why not, or not in a better way; "" */

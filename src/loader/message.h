@@ -65,10 +65,10 @@ enum message_type {
 
 	/* numbers[0]: enum log_level, changed by SIGHUP */
 	MESSAGE_LOG_LEVEL,
-	/* program, name of a network interface, status (enum interface_direction), hook (the mode it is
-	 * attached in, "" when it is not), reason (why not, or not in a better one); numbers[0]: its
-	 * place in the program's list, numbers[1]: how many the list has. A list is told whole; one
-	 * message without a name says that it is empty. */
+	/* program, name of a network interface, status (enum interface_direction), hook (the mode
+	 * it is attached in, "" when it is not), reason (why not, or not in a better one);
+	 * numbers[0]: its place in the program's list, numbers[1]: how many the list has. A list
+	 * is told whole; one message without a name says that it is empty. */
 	MESSAGE_INTERFACE,
 };
 

@@ -55,9 +55,9 @@ int object_try(const char *name, const void *bytes, size_t size, char *error, si
 int object_load(const char *name, const void *bytes, size_t size,
 		const struct object_options *options, struct object **ret_object, char *error,
 		size_t error_size);
-/* Attaches every function chosen, those of interfaces apart. When one cannot be, loads the object again with the next rank
- * of its group; its maps stay the same ones. Returns 0, or -errno with one line in `error`, and
- * nothing is attached. */
+/* Attaches every function chosen, those of interfaces apart. When one cannot be, loads the object
+ * again with the next rank of its group; its maps stay the same ones. Returns 0, or -errno with one
+ * line in `error`, and nothing is attached. */
 int object_attach(struct object *object, char *error, size_t error_size);
 /* May be attached again. A function may still run on another CPU: kernel_synchronize() waits
  * for it. */

@@ -68,8 +68,8 @@ GOALS = (
     Goal("3.5", "the same, part of what bpftrace @[pid] adds", "slowdown.read_share", "%", "", 60,
          missing=NO_SYSCALLS),
     Goal("3.6", "XDP on other packets, over a bare pass", "slowdown.xdp", "ns",
-         "BPF_PROG_TEST_RUN of both over the same packets, in turns; of TCP, UDP and SCTP over IPv6, "
-         "ARP and a VLAN's the worst", 20),
+         "BPF_PROG_TEST_RUN of both over the same packets, in turns; of TCP, UDP and SCTP over "
+         "IPv6, ARP and a VLAN's the worst", 20),
     Goal("3.7", "TCP over that interface: throughput less than with a bare pass",
          "slowdown.throughput", "%", "one connection over veth, the program and a bare pass in "
          "turns", 3),

@@ -71,8 +71,8 @@ class Tap:
     VLAN_VALID, TYPE_VALID = 1 << 4, 1 << 6  # TP_STATUS_VLAN_…, include/uapi/linux/if_packet.h
 
     def __init__(self, namespace, interface="veth0"):
-        every = 3  # ETH_P_ALL
-        self.socket = socket_in(namespace, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(every))
+        every = 3  # ETH_P_ALL; said when it is bound, lest it gets those of other interfaces
+        self.socket = socket_in(namespace, socket.AF_PACKET, socket.SOCK_RAW)
         self.socket.settimeout(10)
         self.socket.setsockopt(self.SOL_PACKET, self.PACKET_AUXDATA, 1)
         self.socket.bind((interface, every))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs on network interfaces that are there, come, go, change their names, and belong to
-others. The icmp program stands for all; one that only lets packets pass for those with XDP alone."""
+"""Programs on network interfaces that are there, come, go, change their names, and have programs of
+others. icmp stands for all; one that only lets packets pass for those with XDP alone."""
 import json
 import os
 import signal
@@ -449,7 +449,8 @@ def test_functions_in_general(start, line, directory, functions, hook):
      "function pass1 (tc): another function has its direction and rank"),
     ([("tcx/egress", "ON_INGRESS(1)")],
      "function pass0 (tcx/egress): its section and its tag name different directions"),
-    ([("tcx/sideways", "")], "function pass0 (tcx/sideways): is neither tcx/ingress nor tcx/egress"),
+    ([("tcx/sideways", "")],
+     "function pass0 (tcx/sideways): is neither tcx/ingress nor tcx/egress"),
     ([("action", "ON_INGRESS(1)")],
      'function pass0 (action): actions are not attached; write SEC("tc")'),
     ([("xdp/devmap", "")], "function pass0 (xdp/devmap): attaches to a map, not to an interface; "

@@ -404,60 +404,6 @@ static void runs_are_counted_where_the_kernel_measures(void **state)
 	munmap(fixture.bytes, fixture.size);
 }
 
-/* ---- interfaces ---- */
-
-static void needs_interfaces(void **state)
-{
-	struct fixture fixture = open_fixture("loader_interfaces");
-	const struct object_options options = { .kernel = &kernel };
-	struct object *object = NULL;
-	char error[MESSAGE_TEXT_SIZE] = "";
-
-	(void)state;
-	assert_int_equal(object_load("loader_interfaces", fixture.bytes, fixture.size, &options,
-				     &object, error, sizeof(error)),
-			 -ENODEV);
-	assert_string_equal(error, "runs when an interface is named: --interface");
-	assert_nothing_left();
-	munmap(fixture.bytes, fixture.size);
-}
-
-/* Of each hook the best function that the kernel takes; they are attached by somebody else. */
-static void functions_of_interfaces_are_alternatives_for_each(void **state)
-{
-	struct fixture fixture = open_fixture("loader_interfaces");
-	const struct object_options options = { .kernel = &kernel, .interfaces = true };
-	struct object *object = NULL;
-	char error[MESSAGE_TEXT_SIZE] = "";
-	enum interface_hook hook;
-	unsigned int rank;
-
-	(void)state;
-	assert_int_equal(object_load("loader_interfaces", fixture.bytes, fixture.size, &options,
-				     &object, error, sizeof(error)),
-			 0);
-	assert_true(object_needs_interfaces(object));
-	attach(object);
-	assert_string_equal(object_hook(object), "");
-	assert_non_null(strstr(object_fallback_reason(object), "xdp: refused by the verifier: "));
-	assert_true(object_interface_function(object, INTERFACE_INGRESS, 0, &rank, &hook) >= 0);
-	assert_int_equal(rank, 2);
-	assert_int_equal(hook, INTERFACE_XDP);
-	assert_true(object_interface_function(object, INTERFACE_INGRESS, rank, &rank, &hook) >= 0);
-	assert_int_equal(rank, 3);
-	assert_int_equal(hook, INTERFACE_TC_INGRESS);
-	assert_int_equal(object_interface_function(object, INTERFACE_INGRESS, rank, &rank, &hook),
-			 -ENOENT);
-	assert_true(object_interface_function(object, INTERFACE_EGRESS, 0, &rank, &hook) >= 0);
-	assert_int_equal(rank, 1);
-	assert_int_equal(hook, INTERFACE_TC_EGRESS);
-	assert_int_equal(object_interface_function(object, INTERFACE_EGRESS, rank, &rank, &hook),
-			 -ENOENT);
-	object_unload(object);
-	assert_nothing_left();
-	munmap(fixture.bytes, fixture.size);
-}
-
 /* ---- ranks ---- */
 
 static void the_first_rank_that_works_is_used(void **state)
@@ -601,8 +547,6 @@ int main(void)
 		ON_KERNEL(a_replacement_goes_on_with_the_same_maps),
 		ON_KERNEL(what_was_detached_can_be_attached_again),
 		ON_KERNEL(runs_are_counted_where_the_kernel_measures),
-		ON_KERNEL(needs_interfaces),
-		ON_KERNEL(functions_of_interfaces_are_alternatives_for_each),
 		ON_KERNEL(the_first_rank_that_works_is_used),
 		ON_KERNEL(a_group_without_any_hook_says_what_it_tried),
 		ON_KERNEL(a_needed_function_that_is_refused_is_named),

@@ -6,7 +6,7 @@
  *                                       (BPF_PROG_TEST_RUN); JSON: {"tcp": {"ours": [ns…], "pass":
  *                                       [ns…]}, …}
  *   packet_cost OBJECT FUNCTION PAIRS INTERFACE
- *                                       both on an interface, in turns of TURN_MS, while others send;
+ *                                       both on an interface, in turns, while others send;
  *                                       JSON: {"ours": [bytes a second…], "pass": […]}
  */
 #include <bpf/bpf.h>

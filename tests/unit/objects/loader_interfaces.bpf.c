@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Functions for network interfaces, of which no kernel takes the first: it reads past the packet. */
+/* Functions for network interfaces. No kernel takes the first: it reads past the packet. */
 #define PROGRAM_OF_PACKETS
 #include "program.bpf.h"
 
