@@ -13,7 +13,8 @@ from harness.foreign import GENERIC, NAME, ForeignXdp
 from harness.icmp import Line
 from harness.kernel import bpf_leftovers, bpf_objects, boot_ns
 from harness.objects import compile_object
-from harness.processes import LINK, child_of, descriptors, settled_ledger, wait_for_restart
+from harness.processes import (LINK, child_of, descriptors, freeze, settled_ledger, thaw,
+                               wait_for_restart)
 from harness.wait import wait_for
 
 UNNAMED = "runs when an interface is named: --interface"
@@ -215,8 +216,12 @@ def test_another_interface_under_the_same_name_and_number(start, line):
     line.near.ip("link", "add", "same", "index", "4711", "type", "veth", "peer", "name", "peer")
     server = start("--interface", "same")
     before = descriptors(server.pid, LINK)
-    line.near.run("sh", "-c", "ip link delete same; ip link add same index 4711 type veth peer "
-                  "name peer; ip link set same up; ip link set peer up")
+    freeze(server.pid)
+    try:
+        line.near.run("sh", "-c", "ip link delete same; ip link add same index 4711 type veth peer "
+                      "name peer; ip link set same up; ip link set peer up")
+    finally:
+        thaw(server.pid)
     wait_for(lambda: len(descriptors(server.pid, LINK)) == 2 and
              not set(descriptors(server.pid, LINK)) & set(before), "links to the new one")
     wait_for_modes(server, same=ATTACHED)
@@ -252,6 +257,14 @@ def test_two_interfaces_exchange_their_names(start, line):
     assert_watched(server, line, "one")
     assert_watched(server, line, "two")
     assert len(descriptors(server.pid, LINK)) == 4
+
+
+def test_two_names_of_one_interface(start, line):
+    line.near.ip("link", "property", "add", "dev", "veth0", "altname", "second")
+    server = start("--interface", "veth0,second")
+    assert modes(server) == {"veth0": ATTACHED, "second": MISSING}
+    reasons = {(entry["name"], entry["reason"]) for entry in program(server)["interfaces"]}
+    assert reasons == {("veth0", None), ("second", "is attached to as veth0")}
 
 
 def test_moved_to_another_namespace(start, line):
@@ -358,6 +371,13 @@ def test_parameters_change_between_two_packets(start, line):
     assert modes(server) == {"veth0": ATTACHED}
     settled_ledger(server, "icmp", lambda counts: counts["produced"] == sent[0])
     assert sent[0] > 1000
+    # The functions that run are those with the last value.
+    assert server.api.request("PATCH", "/api/programs/icmp", body=json.dumps(
+        {"parameters": {"sample": 4294967295}}).encode(),
+        headers={"Content-Type": "application/json"}).status == 200
+    line.wires[line.far].send(frame, 1009)
+    line.wires[line.near].send(frame, 1009)
+    settled_ledger(server, "icmp", lambda counts: 2010 < counts["sampled_out"] <= 2018)
 
 
 def test_the_list_is_read_again(start, line, tmp_path):
