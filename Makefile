@@ -9,6 +9,7 @@ SHELL := /bin/sh
 
 include mk/config.mk
 include mk/bpf.mk
+include mk/web.mk
 include mk/server.mk
 include mk/test.mk
 include mk/bench.mk

@@ -6,11 +6,11 @@ SHELL_FILES := $(sort $(wildcard scripts/*.sh) .ci/run)
 PYTHON_FILES := $(sort $(wildcard scripts/*.py) \
 	$(shell find tests programs -name '*.py') $(wildcard *.py))
 
-CLANG_OBJECTS := $(filter-out %/registry.o,$(clang_OBJECTS)) \
+CLANG_OBJECTS := $(filter-out $(clang_TABLES),$(clang_OBJECTS)) \
 	$(patsubst %.c,$(OUT)/clang/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) \
 	$(sort $(wildcard tests/tools/*.c)) $(GUARD_SOURCES))
 
-LINT_CHECKS := format layers files shell python gcc clang bpf
+LINT_CHECKS := format layers files shell python gcc clang bpf $(if $(filter yes,$(WEB)),web)
 
 .PHONY: lint fmt $(LINT_CHECKS:%=lint-%)
 lint: ## Check: formatting, layers, files, both compilers, scripts
@@ -38,5 +38,14 @@ lint-gcc: $(BIN)/ebpf-server
 lint-clang: $(CLANG_OBJECTS)
 lint-bpf: build-bpf-all
 
-fmt: ## Check: format all C in place
+# Types and formatting of what the browser runs.
+WEB_TOOLS := $(TEST_OUT)/web/node_modules/.bin
+WEB_FILES := web tests/web --ignore-path .gitignore --log-level warn
+lint-web: $(TEST_OUT)/web/packages.stamp $(WEB_OUT)/packages.stamp
+	@echo '  LINT     web'
+	$(Q)$(WEB_TOOLS)/tsc -p web
+	$(Q)$(WEB_TOOLS)/prettier --check $(WEB_FILES)
+
+fmt: ## Check: format all C in place, and web/ where its tools are installed
 	$(CLANG_FORMAT) -i $(C_FILES)
+	$(Q)if [ -x $(WEB_TOOLS)/prettier ]; then $(WEB_TOOLS)/prettier --write $(WEB_FILES); fi

@@ -62,18 +62,20 @@ static void add_headers(struct MHD_Response *response, const struct answer *answ
 			bool compressible, bool compressed)
 {
 	/* Without a body there is no type. */
-	if (answer->status != STATUS_NO_CONTENT)
+	if (answer->status != STATUS_NO_CONTENT && answer->status / 100 != 3)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->media_type);
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+				answer->cache_control ? answer->cache_control : "no-store");
+	for (size_t i = 0; i < answer->header_count; i++)
+		MHD_add_response_header(response, answer->headers[i].name,
+					answer->headers[i].constant ? answer->headers[i].constant
+								    : answer->headers[i].value);
 	if (compressible)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
 					MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	if (compressed)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-	for (size_t i = 0; i < answer->header_count; i++)
-		MHD_add_response_header(response, answer->headers[i].name,
-					answer->headers[i].value);
 }
 
 static const char *request_header(struct MHD_Connection *connection, const char *name)
@@ -84,19 +86,22 @@ static const char *request_header(struct MHD_Connection *connection, const char 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exchange *exchange,
 				   struct answer *answer)
 {
-	bool compressible = answer->body.length > COMPRESS_MINIMUM;
-	bool compressed =
-		compressible &&
-		compress_accepted(request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING)) &&
-		compress_body(&answer->body) == 0;
+	bool compressible = !answer->as_is && answer->body.length > COMPRESS_MINIMUM;
+	bool compressed = compressible &&
+			  compress_accepted("gzip", exchange->request.accept_encoding) &&
+			  compress_body(&answer->body) == 0;
 	struct MHD_Response *response;
 	enum MHD_Result result;
 
 	log_debug("api: %s answered %u, %zu bytes, %" PRIu64 " us", exchange->request.target,
 		  answer->status, answer->body.length,
 		  (clock_boot_ns() - exchange->started) / 1000);
-	response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
-						   MHD_RESPMEM_MUST_FREE);
+	response = answer->fixed
+			   ? MHD_create_response_from_buffer(answer->fixed_length,
+							     (void *)(uintptr_t)answer->fixed,
+							     MHD_RESPMEM_PERSISTENT)
+			   : MHD_create_response_from_buffer(answer->body.length, answer->body.data,
+							     MHD_RESPMEM_MUST_FREE);
 	if (!response)
 		return MHD_NO;
 	/* It is the response's now. */
@@ -116,6 +121,8 @@ static enum MHD_Result answer_request(struct MHD_Connection *connection, struct 
 	request->origin = request_header(connection, MHD_HTTP_HEADER_ORIGIN);
 	request->content_type = request_header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
 	request->accept = request_header(connection, MHD_HTTP_HEADER_ACCEPT);
+	request->accept_encoding = request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+	request->if_none_match = request_header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
 	route_request(request, &answer);
 	/* Not even the words for it: the connection is closed. */
 	if (answer.body.failed)

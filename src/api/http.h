@@ -36,7 +36,7 @@ struct request {
 	struct buffer body;
 	bool too_large; /* the body is, and what was read of it is of no use */
 	/* Headers, NULL when absent; valid while the request is handled. */
-	const char *host, *origin, *content_type, *accept;
+	const char *host, *origin, *content_type, *accept, *accept_encoding, *if_none_match;
 	const char *name; /* the value of {name} in the route's path; valid in the handler */
 };
 

@@ -177,7 +177,8 @@ static void write_parameters(struct json *json, const struct api *api, const str
 		json_member_string(json, "name", "name");
 		json_member_string(json, "in", "path");
 		json_member_bool(json, "required", true);
-		json_member_string(json, "description", "The program's name.");
+		json_member_string(json, "description",
+				   route->name_about ? route->name_about : "The program's name.");
 		json_key(json, "schema");
 		json_object_begin(json);
 		json_member_string(json, "type", "string");
@@ -297,6 +298,14 @@ static void write_success(struct json *json, const struct route *route)
 	json_object_end(json);
 }
 
+static void write_without_body(struct json *json, const char *status, const char *about)
+{
+	json_key(json, status);
+	json_object_begin(json);
+	json_member_string(json, "description", about);
+	json_object_end(json);
+}
+
 static void write_responses(struct json *json, const struct route *route)
 {
 	char status[8];
@@ -304,6 +313,10 @@ static void write_responses(struct json *json, const struct route *route)
 	json_key(json, "responses");
 	json_object_begin(json);
 	write_success(json, route);
+	if (route->redirect)
+		write_without_body(json, "303", route->redirect);
+	if (route->page)
+		write_without_body(json, "304", "What If-None-Match names is what it still is.");
 	for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
 		if (failures[i].errors && !(failures[i].errors & route->errors))
 			continue;

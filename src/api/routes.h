@@ -38,12 +38,15 @@ struct route {
 	bool filters;		  /* every field of every stream is a parameter too */
 	const struct shape *body; /* of a body that is not made of the rules; NULL: none */
 	bool body_required;
-	struct content contents[3];    /* of a 200 */
+	struct content contents[5];    /* of a 200 */
 	const struct content *failure; /* 503 in the same form as the 200 (probes) */
 	unsigned int errors;	       /* OR of enum route_error */
 	const char *only;	       /* the message of a 405; NULL: made of the methods */
 	bool changes;		       /* changes something: refused from pages of other origins */
 	bool probe;		       /* on the metrics listener too */
+	bool page;		       /* a web page: its query string is the page's own affair */
+	const char *redirect;	       /* what its 303 is for; NULL: it has none */
+	const char *name_about;	       /* what {name} is; NULL: a program */
 };
 
 extern const struct route routes[];
@@ -67,6 +70,21 @@ enum events_rule {
 };
 extern const struct rule events_rules[EVENTS_RULES];
 int events_get(struct request *request, struct answer *answer);
+
+enum events_summary_rule {
+	EVENTS_SUMMARY_TYPE,
+	EVENTS_SUMMARY_SINCE,
+	EVENTS_SUMMARY_UNTIL,
+	EVENTS_SUMMARY_BY,
+	EVENTS_SUMMARY_OF,
+	EVENTS_SUMMARY_TOP,
+	EVENTS_SUMMARY_BUCKETS,
+	EVENTS_SUMMARY_FORMAT,
+	EVENTS_SUMMARY_INT64,
+	EVENTS_SUMMARY_RULES,
+};
+extern const struct rule events_summary_rules[EVENTS_SUMMARY_RULES];
+int events_summary(struct request *request, struct answer *answer);
 
 int programs_list(struct request *request, struct answer *answer);
 int programs_get(struct request *request, struct answer *answer);
@@ -93,6 +111,11 @@ int schema_get(struct request *request, struct answer *answer);
 int openapi_get(struct request *request, struct answer *answer);
 
 int metrics_get(struct request *request, struct answer *answer);
+
+int dashboard_get(struct request *request, struct answer *answer);
+int docs_get(struct request *request, struct answer *answer);
+/* A browser asks, and there is a dashboard to show. */
+bool assets_wanted(const struct request *request);
 
 /* What was answered, counted for /metrics. NULL when out of memory; free(3). */
 _Atomic uint64_t *answers_new(void);

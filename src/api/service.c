@@ -23,6 +23,12 @@ int service_information(struct request *request, struct answer *answer)
 {
 	struct json json;
 
+	answer_header_constant(answer, "Vary", "Accept");
+	if (assets_wanted(request)) {
+		answer->status = STATUS_SEE_OTHER;
+		answer_header_constant(answer, "Location", "ui/");
+		return 0;
+	}
 	answer->status = STATUS_OK;
 	json_init(&json, &answer->body);
 	json_object_begin(&json);

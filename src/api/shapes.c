@@ -137,6 +137,69 @@ SHAPE(shape_event_list, "EventList", "Events that answer a question.",
 	  "The id to go on from: as `before` when newest first, as `after` when oldest first. Null "
 	  "at the end." });
 
+#define PERCENTILE(part)                                                                           \
+	"The smallest number that " part " of them do not pass, to within 1 %; null where memory " \
+	"for it ran out."
+#define NUMBER_OR_TEXT "\"type\":[\"integer\",\"string\"]"
+#define NUMBER_OR_TEXT_OR_NULL "\"type\":[\"integer\",\"string\",\"null\"]"
+
+SHAPE(shape_summary_values, "SummaryValues",
+      "What is known of the numbers in one field. Strings with int64=string.",
+	{ "count", COUNT, "Events that have a value there." },
+	{ "sum", NUMBER_OR_TEXT, "Exact; may pass 2^64." },
+	{ "min", NUMBER_OR_TEXT_OR_NULL, "" },
+	{ "max", NUMBER_OR_TEXT_OR_NULL, "" },
+	{ "mean", "\"type\":[\"number\",\"null\"]", "" },
+	{ "p50", NUMBER_OR_TEXT_OR_NULL, PERCENTILE("half") },
+	{ "p90", NUMBER_OR_TEXT_OR_NULL, PERCENTILE("90 %") },
+	{ "p99", NUMBER_OR_TEXT_OR_NULL, PERCENTILE("99 %") });
+
+#define SUMMARY_FIGURES                                                                            \
+	{ "count", COUNT, "Events." },                                                             \
+	{ "counts", ARRAY_OF(COUNT), "Events in each part of time; they add up to count." },       \
+	{ "values", MAP_OF(REF("SummaryValues")), "By the fields of `of`." }
+
+SHAPE(shape_summary_group, "SummaryGroup", "Events that have the same values of some fields.",
+	{ "key",
+	  MAP_OF("\"type\":[\"integer\",\"boolean\",\"string\",\"array\",\"null\"]"),
+	  "The values, by the fields of `by`, as in events; null where they have none." },
+	SUMMARY_FIGURES);
+
+SHAPE(shape_summary_rest, "SummaryRest", "Events of several groups.",
+	{ "groups", COUNT, "How many groups; at least so many where `exact` is false." },
+	SUMMARY_FIGURES);
+
+SHAPE(shape_histogram, "Histogram", "The parts of time that counts are for.",
+	{ "start", TIME, "Of the first one: `since`, or the oldest event in memory." },
+	{ "end", TIME,
+	  "Of the last one, which includes it: `until`, or the moment of the question." },
+	{ "bucket_ns", COUNT,
+	  "Part i begins at start + i * bucket_ns and ends before the next one begins." },
+	{ "buckets", COUNT, "How many; no more than asked for." });
+
+SHAPE(shape_summary_query, "EventSummaryQuery", "The question as it was understood.",
+	{ "type", ARRAY_OF(STRING), "" },
+	{ "since", TIME_OR_NULL, "" },
+	{ "until", TIME_OR_NULL, "" },
+	{ "by", ARRAY_OF(STRING), "" },
+	{ "of", ARRAY_OF(STRING), "" },
+	{ "top", COUNT, "" },
+	{ "buckets", COUNT, "" },
+	{ "int64", STRING ",\"enum\":[\"number\",\"string\"]", "" },
+	{ "filters", MAP_OF(STRING), "Expression by field." });
+
+SHAPE(shape_event_summary, "EventSummary", "Events by groups.",
+	{ "groups", ARRAY_OF(REF("SummaryGroup")), "By count, largest first; equal ones by key." },
+	{ "other", REF("SummaryRest"), "All events that are in none of these groups." },
+	{ "total", REF("SummaryRest"), "All events: groups and other together." },
+	{ "exact", BOOLEAN,
+	  "False when there were more groups than could be told apart: then a group may be missing "
+	  "among the largest. Counts and sums are right in any case." },
+	{ "histogram",
+	  "\"anyOf\":[{" REF("Histogram") "},{\"type\":\"null\"}]", "Null with buckets=0." },
+	{ "query", REF("EventSummaryQuery"), "" },
+	QUERY_TIME, COMPLETE, LOST);
+
 static const struct shape_member shape_listed_event_members[] = {
 	{ "timestamp", TIME, "When it happened." },
 	{ "wall_time", TIME, "The same." },
@@ -267,6 +330,12 @@ const struct shape *const shapes[] = {
 	&shape_parameter_change,
 	&shape_event_query,
 	&shape_event_list,
+	&shape_summary_values,
+	&shape_summary_group,
+	&shape_summary_rest,
+	&shape_histogram,
+	&shape_summary_query,
+	&shape_event_summary,
 	&shape_listed_event,
 	&shape_connection_summary,
 	&shape_packet_drop_summary,

@@ -69,6 +69,20 @@ void event_encode_text(const struct event *event, const struct encoding *encodin
 void field_encode_text(const struct event *event, const struct field *field,
 		       const struct encoding *encoding, struct buffer *out);
 
+/* What a value is in JSON. */
+enum value_form {
+	VALUE_NULL,
+	VALUE_TEXT,
+	VALUE_BARE, /* a number, true, false */
+	VALUE_LIST, /* of numbers; as text "1,2" */
+};
+/* The same from the bytes of the value alone (size * count of them), for every field but endpoints.
+ * Whether the record ends before, and the field's condition, the caller has looked at. */
+enum value_form field_encode_bytes(const struct field *field, const uint8_t *bytes,
+				   const struct encoding *encoding, struct buffer *out);
+/* A text in a CSV row, quoted and made harmless where it must be. */
+void csv_encode_text(struct buffer *out, const char *text, size_t length);
+
 /* For /api/schema and OpenAPI: the JSON Schema of one field's value (type, format, description,
  * enum names, nullable), and of a whole event. */
 void field_describe(const struct stream_schema *stream, const struct field *field,

@@ -30,6 +30,26 @@ void field_encode_text(const struct event *event, const struct field *field,
 	out->length = (size_t)(at - out->data);
 }
 
+enum value_form field_encode_bytes(const struct field *field, const uint8_t *bytes,
+				   const struct encoding *encoding, struct buffer *out)
+{
+	char *at;
+
+	if ((field->zero_is_null && field_is_zero(field, bytes)) ||
+	    (field->derivation == FIELD_ERRNO_OF && !field_error_number(field, bytes)))
+		return VALUE_NULL;
+	if (field->kind == FIELD_STRING) {
+		buffer_append(out, bytes, strnlen((const char *)bytes, field->size));
+		return VALUE_TEXT;
+	}
+	at = buffer_reserve(out, value_limit(field));
+	if (at)
+		out->length = (size_t)(put_field(at, field, bytes, encoding->symbols) - out->data);
+	if (!value_is_bare(field))
+		return VALUE_TEXT;
+	return field->count > 1 ? VALUE_LIST : VALUE_BARE;
+}
+
 /* What could drive a terminal or forge a line: C0, DEL, C1 (as UTF-8 too), U+2028 and U+2029. */
 static bool is_control(const char *text, size_t sequence)
 {

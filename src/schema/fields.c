@@ -22,8 +22,9 @@ static const struct {
 
 /* Names that an answer or a question has beside the fields. */
 static const char *const reserved_names[] = {
-	"id",	 "type",  "time",   "wall_time", "timestamp_ns", "since", "until",
-	"limit", "after", "before", "order",	 "format",	 "by",
+	"id",	 "type",  "time",  "wall_time", "timestamp_ns", "since",
+	"until", "limit", "after", "before",	"order",	"format",
+	"int64", "by",	  "of",	   "top",	"buckets",
 };
 
 /* A stream's fields on their way from drafts to their final places. */

@@ -243,6 +243,6 @@ bool field_is_null(const struct stream_schema *stream, const struct field *field
 		return field->derivation != FIELD_ENDPOINT_OF || field->path == FIELD_NONE ||
 		       field_is_null(stream, &stream->fields[field->path], record, length);
 	if (field->derivation == FIELD_ERRNO_OF)
-		return !field_error_number(field, record);
+		return !field_error_number(field, record + field->offset);
 	return false;
 }

@@ -66,8 +66,12 @@ def scene(shared_server):
             *shared_server.events("packet_drop", 1, pid=sent.pid)]
 
 
+# Routes that every field is a parameter of.
+FILTERED = ("/api/events", "/api/events/summary")
+
+
 def is_filter(operation, name, fields):
-    return operation.path == "/api/events" and name in fields
+    return operation.path in FILTERED and name in fields
 
 
 def is_legitimate(operation, parameter, fields, case):
@@ -142,7 +146,7 @@ def valid_values(parameter, fields, scene):
     if schema["type"] == "integer":
         return [str(max(1, schema.get("minimum", 1))), str(schema["maximum"])]
     if schema["type"] == "array":
-        return ["connection", "packet_drop"]
+        return {"by": ["command"], "of": ["pid"]}.get(name, ["connection", "packet_drop"])
     if name in fields:
         found = [event[name] for event in scene if event.get(name) is not None]
         if not found:
@@ -175,7 +179,7 @@ def test_an_escaped_value_is_the_same_value(shared_server, document, fields, sce
                 operation, "&".join(filter(None, [f"{escape(name)}={escape(value)}", besides]))))
             assert packed.status == 200, f"{described}: {packed.text[:300]}"
             assert packed.headers["Content-Type"] == plain.headers["Content-Type"]
-            if "query" in plain.text and operation.path == "/api/events" and name != "format":
+            if "query" in plain.text and operation.path in FILTERED and name != "format":
                 unescaped, other = plain.json()["query"], packed.json()["query"]
                 for moving in ("since", "until"):
                     unescaped.pop(moving), other.pop(moving)
