@@ -51,6 +51,15 @@
  */
 #define RANKED(group, rank) ANNOTATION("hook:" #group ":" #rank)
 
+/*
+ * On a function of SEC("?xdp") or SEC("?tc"): it attaches to each interface that --interface names,
+ * and sees what arrives, or what leaves (tc only). Each interface gets, in each direction, the
+ * function of lowest rank that it takes: XDP is refused where somebody else's program is, or where
+ * there is no Ethernet. The program runs when at least one interface is named.
+ */
+#define ON_INGRESS(rank) ANNOTATION("interface:ingress:" #rank)
+#define ON_EGRESS(rank) ANNOTATION("interface:egress:" #rank)
+
 /* Once in each program. OFF_BY_DEFAULT as `flags`: runs only when asked for. */
 #define PROGRAM(text, ...)                                                                         \
 	char LICENSE[] SEC("license") DESCRIPTION(text) __VA_ARGS__ = "Dual MIT/GPL"

@@ -70,6 +70,15 @@ SHAPE(shape_program_metric, "ProgramMetric", "A metric that a program counts in 
 	{ "help", STRING, "" },
 	{ "series", COUNT, "How many series /metrics would show now." });
 
+SHAPE(shape_program_interface, "ProgramInterface",
+      "A network interface that a program attaches to, in one direction.",
+	{ "name", STRING, "As --interface names it." },
+	{ "direction", STRING ",\"enum\":[\"ingress\",\"egress\"]", "" },
+	{ "mode",
+	  STRING_OR_NULL ",\"enum\":[\"xdp native\",\"xdp generic\",\"tcx\",\"clsact\",null]",
+	  "How it is attached; null while it is not." },
+	{ "reason", STRING_OR_NULL, "Why it is not, or not in a better mode." });
+
 SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "name", STRING, "" },
 	{ "description", STRING, "" },
@@ -81,6 +90,8 @@ SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "attached", BOOLEAN, "It is at its hooks." },
 	{ "hook", STRING_OR_NULL, "The hooks in force." },
 	{ "fallback_reason", STRING_OR_NULL, "Why better hooks are not used; null when they are." },
+	{ "interfaces", ARRAY_OF(REF("ProgramInterface")),
+	  "Of a program that attaches to network interfaces, those that are named." },
 	{ "run_count", COUNT_OR_NULL,
 	  "How often it ran; null when the kernel does not count (--program-stats)." },
 	{ "run_time_ns", COUNT_OR_NULL, "Time spent in it." },
@@ -92,7 +103,7 @@ SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "drop_rate", "\"type\":\"number\",\"minimum\":0,\"maximum\":1",
 	  "dropped_count of dropped_count + event_count." },
 	{ "metrics", ARRAY_OF(REF("ProgramMetric")), "" },
-	{ "error", STRING_OR_NULL, "Why it does not run." });
+	{ "error", STRING_OR_NULL, "Why it does not run, or what it waits for." });
 
 SHAPE(shape_program_list, "ProgramList", "All programs.",
 	{ "programs", ARRAY_OF(REF("Program")), "" },
@@ -315,6 +326,7 @@ const struct shape *const shapes[] = {
 	&shape_program_stream,
 	&shape_program_parameter,
 	&shape_program_metric,
+	&shape_program_interface,
 	&shape_program,
 	&shape_program_list,
 	&shape_parameter_change,

@@ -366,8 +366,8 @@ static const struct config_option program_options[] = {
 	{
 		.name = "interface", .argument = "LIST", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_interfaces,
-		.help = "Network interfaces for the programs that attach to them; this version "
-			"runs none that do, and says so at start.",
+		.help = "Network interfaces, by name, for the programs that attach to them; those "
+			"run only when one is named. One that is not there yet is waited for.",
 	},
 	{
 		.name = "set", .argument = "PROGRAM.PARAMETER=VALUE", .value = VALUE_REQUIRED,

@@ -70,6 +70,11 @@ enum message_type {
 	MESSAGE_CREDENTIALS,
 	/* fd: the same with certificate chain and key in one PEM text */
 	MESSAGE_CERTIFICATE,
+	/* program, name of a network interface, status (enum interface_direction), hook (the mode
+	 * it is attached in, "" when it is not), reason (why not, or not in a better one);
+	 * numbers[0]: its place in the program's list, numbers[1]: how many the list has. A list
+	 * is told whole; one message without a name says that it is empty. */
+	MESSAGE_INTERFACE,
 };
 
 enum program_status {
@@ -115,6 +120,9 @@ int message_receive(int socket, struct message *ret_message, int *ret_fd);
 #define message_set_text(field, ...) message_format((field), sizeof(field), __VA_ARGS__)
 void message_format(char *field, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Adds to the text of a field, after the separator where there is some already. */
+void message_append(char *field, size_t size, const char *separator, const char *more);
 
 /* "disabled", "loading", "running", "waiting", "failed". */
 const char *program_status_name(enum program_status status);

@@ -193,6 +193,10 @@ static int read_object(struct object *object, const struct object_options *optio
 	r = hooks_new(bpf, &object->hooks, error, error_size);
 	if (r < 0)
 		return r;
+	if (hooks_need_interfaces(object->hooks) && !options->interfaces) {
+		message_format(error, error_size, "runs when an interface is named: --interface");
+		return -ENODEV;
+	}
 	object->link_count = count_functions(bpf);
 	object->links = calloc(object->link_count + 1, sizeof(struct bpf_link *));
 	if (!object->links) {
@@ -251,7 +255,8 @@ static const struct bpf_program *attach_functions(struct object *object, int *re
 	while ((program = bpf_object__next_program(object->bpf, program))) {
 		size_t place = i++;
 
-		if (!bpf_program__autoload(program))
+		if (!bpf_program__autoload(program) ||
+		    hooks_is_on_interface(object->hooks, bpf_program__name(program)))
 			continue;
 		object->links[place] = bpf_program__attach(program);
 		if (!object->links[place]) {
@@ -305,4 +310,20 @@ const char *object_hook(const struct object *object)
 const char *object_fallback_reason(const struct object *object)
 {
 	return hooks_reason(object->hooks);
+}
+
+bool object_needs_interfaces(const struct object *object)
+{
+	return hooks_need_interfaces(object->hooks);
+}
+
+int object_interface_function(const struct object *object, enum interface_direction direction,
+			      unsigned int after, unsigned int *ret_rank,
+			      enum interface_hook *ret_hook)
+{
+	const char *name = hooks_on_interface(object->hooks, direction, after, ret_rank, ret_hook);
+	const struct bpf_program *program =
+		name ? bpf_object__find_program_by_name(object->bpf, name) : NULL;
+
+	return program ? bpf_program__fd(program) : -ENOENT;
 }

@@ -192,6 +192,9 @@ static void apply(struct control *control, const struct message *message, int *f
 	case MESSAGE_LOG_LEVEL:
 		rc = set_log_level(message->numbers[0]);
 		break;
+	case MESSAGE_INTERFACE:
+		rc = pipeline_interface(control->pipeline, message);
+		break;
 	case MESSAGE_READY:
 		break;
 	case MESSAGE_CREDENTIALS:

@@ -39,6 +39,8 @@ static void program_free(struct program *program)
 	if (!program)
 		return;
 	maps_close(program);
+	interface_list_free(&program->interfaces);
+	interface_list_free(&program->coming);
 	free(program->settings);
 	free(program);
 }

@@ -150,12 +150,16 @@ void event_encode_text(const struct event *event, const struct encoding *encodin
 	buffer_append(out, time + 11, 15);
 	buffer_append_char(out, ' ');
 	buffer_append_string(out, stream->name);
-	buffer_append_char(out, ' ');
-	append_visible(out, (const char *)event->record + command->offset,
-		       strnlen((const char *)event->record + command->offset, command->size));
-	buffer_append_char(out, '[');
-	field_encode_text(event, pid, encoding, out);
-	buffer_append_char(out, ']');
+	/* What no process did names none. */
+	if (!field_is_null(stream, pid, event->record, event->length)) {
+		buffer_append_char(out, ' ');
+		append_visible(out, (const char *)event->record + command->offset,
+			       strnlen((const char *)event->record + command->offset,
+				       command->size));
+		buffer_append_char(out, '[');
+		field_encode_text(event, pid, encoding, out);
+		buffer_append_char(out, ']');
+	}
 	for (size_t i = HEADER_FIELDS; i < stream->field_count; i++) {
 		const struct field *field = &stream->fields[i];
 

@@ -7,6 +7,8 @@ import http.client
 import json
 import urllib.parse
 
+from .sockets import inside
+
 TIMEOUT = 20.0
 
 
@@ -54,9 +56,11 @@ def query_string(params):
 class Client:
     """client(path, **params) is the JSON of a GET that must succeed; the rest is for others."""
 
-    def __init__(self, host, port, tls=None, authorization=None):
-        """`tls`: an ssl.SSLContext; None: plain HTTP."""
+    def __init__(self, host, port, tls=None, authorization=None, namespace=None):
+        """`tls`: an ssl.SSLContext; None: plain HTTP. `namespace` is the harness.network.Namespace
+        that the server listens in."""
         self.host, self.port, self.tls, self.authorization = host, port, tls, authorization
+        self.namespace = namespace
 
     @property
     def url(self):
@@ -65,18 +69,23 @@ class Client:
 
     def as_bearer(self, token):
         """The same client with a token."""
-        return Client(self.host, self.port, self.tls, f"Bearer {token}")
+        return Client(self.host, self.port, self.tls, f"Bearer {token}", self.namespace)
 
     def as_basic(self, name, secret):
         """The same client with name and secret."""
         return Client(self.host, self.port, self.tls,
-                      "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode())
+                      "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode(),
+                      self.namespace)
 
     def _connect(self):
         if self.tls:
-            return http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT,
-                                               context=self.tls)
-        return http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+            connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT,
+                                                     context=self.tls)
+        else:
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        with inside(self.namespace):
+            connection.connect()
+        return connection
 
     def _headers(self, headers):
         own = {"Authorization": self.authorization} if self.authorization else {}

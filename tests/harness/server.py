@@ -36,10 +36,13 @@ class Server:
     """
 
     def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True,
-                 tls=None):
+                 tls=None, namespace=None):
         """`defaults=False` passes no address options; the prefix goes before the binary; `tls` is
-        an ssl.SSLContext for what is served by TLS. The data directory goes with the server,
-        unless an argument names another."""
+        an ssl.SSLContext for what is served by TLS; in a network namespace it runs, and is asked,
+        there. The data directory goes with the server, unless an argument names another."""
+        if namespace is not None:
+            command_prefix = (*namespace.command(), *command_prefix)
+        self.namespace = namespace
         self.tls = tls
         self.objects_before = kernel.bpf_objects()
         self.log, self.output = [], []
@@ -96,7 +99,8 @@ class Server:
     def client(self, address):
         """For the URL of one of its listeners."""
         return Client(address.hostname, address.port,
-                      tls=self.tls if address.scheme == "https" else None)
+                      tls=self.tls if address.scheme == "https" else None,
+                      namespace=self.namespace)
 
     def answers_ready(self):
         """Whether /readiness says yes now; fails when the loader has ended."""

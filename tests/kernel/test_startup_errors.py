@@ -129,9 +129,9 @@ def test_kernel_without_btf():
 # ---- the command line: exit status 2 ----
 
 @pytest.mark.parametrize("arguments, said", [
-    (["--programs", "nosuch"], ["--programs", '"nosuch"', "connection, packet_drop"]),
-    (["--enable", "connection,nosuch"], ["--enable", '"nosuch"', "connection, packet_drop"]),
-    (["--disable", "nosuch"], ["--disable", '"nosuch"', "connection, packet_drop"]),
+    (["--programs", "nosuch"], ["--programs", '"nosuch"', "connection, icmp, packet_drop"]),
+    (["--enable", "connection,nosuch"], ["--enable", '"nosuch"', "connection, icmp, packet_drop"]),
+    (["--disable", "nosuch"], ["--disable", '"nosuch"', "connection, icmp, packet_drop"]),
     (["--programs", "a/b"], ["--programs", "'a/b'"]),
     (["--enable", "connection", "--disable", "connection"], ["'connection'", "both"]),
     (["--nosuch"], ["'--nosuch'", "--help"]),
@@ -151,7 +151,7 @@ def test_kernel_without_btf():
     (["--help=yes"], ["--help", "no value"]),
     (["--interface", "a/b"], ["--interface", "'a/b'"]),
     (["--set", "connection.nosuch=1"], ["--set", '"nosuch"', "only_pid", "sample"]),
-    (["--set", "nosuch.sample=1"], ["--set", '"nosuch"', "connection, packet_drop"]),
+    (["--set", "nosuch.sample=1"], ["--set", '"nosuch"', "connection, icmp, packet_drop"]),
     (["--set", "connection.sample=many"], ["--set", "connection.sample", '"many"',
                                            "0..4294967295"]),
     (["--set", "connection.sample=-1"], ["--set", "connection.sample", '"-1"']),
@@ -204,10 +204,10 @@ def test_environment(name, value, said):
     (5, "[server]\nlog-level = info\n\n[connection]\nsample = many\n",
      ["connection.sample", '"many"']),
     (2, "[connection]\nnosuch = 1\n", ["connection", '"nosuch"', "only_pid"]),
-    (2, "[nosuch]\nsample = 1\n", ['"nosuch"', "connection, packet_drop"]),
-    (2, "[server]\nprograms = nosuch\n", ['"nosuch"', "connection, packet_drop"]),
+    (2, "[nosuch]\nsample = 1\n", ['"nosuch"', "connection, icmp, packet_drop"]),
+    (2, "[server]\nprograms = nosuch\n", ['"nosuch"', "connection, icmp, packet_drop"]),
     (3, "[server]\nenable = connection\nenable = nosuch\ndisable = packet_drop\n",
-     ['"nosuch"', "connection, packet_drop"]),
+     ['"nosuch"', "connection, icmp, packet_drop"]),
     (2, "[server]\ndisable = nosuch\nprograms = connection\n", ['"nosuch"']),
     (3, "[server]\nmemory = 64MiB\nmem\0ory = 1\n", ["NUL"]),
 ], ids=range(14))

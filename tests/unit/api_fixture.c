@@ -429,6 +429,11 @@ void tell_program(uint32_t number, const char *name, enum program_status status,
 	assert_int_equal(pipeline_program(pipeline, &message), 0);
 }
 
+void tell_interface(const struct message *message)
+{
+	assert_int_equal(pipeline_interface(pipeline, message), 0);
+}
+
 void tell_ready(bool ready)
 {
 	pipeline_set_ready(pipeline, ready);

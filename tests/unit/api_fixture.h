@@ -61,6 +61,7 @@ void produce_drop(uint64_t timestamp, uint32_t pid, const char *command, uint16_
 void lose_connections(uint64_t count);
 
 void tell_program(uint32_t number, const char *name, enum program_status status, const char *error);
+void tell_interface(const struct message *message);
 void tell_ready(bool ready);
 atomic_bool *fixture_stopping(void);
 
