@@ -10,6 +10,7 @@ SHELL := /bin/sh
 include mk/config.mk
 include mk/bpf.mk
 include mk/server.mk
+include mk/tools.mk
 include mk/test.mk
 include mk/bench.mk
 include mk/guard.mk

@@ -12,7 +12,7 @@ packages_apt() {
 	run) echo gcc libc6-dev make clang llvm libbpf-dev libelf-dev zlib1g-dev \
 		libmicrohttpd-dev libjansson-dev libinih-dev ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
-		util-linux valgrind "$(apt_bpftool)" ;;
+		util-linux valgrind strace "$(apt_bpftool)" ;;
 	dev) echo clang-format shellcheck python3-pyflakes git ;;
 	bench) echo python3 iproute2 binutils bpftrace libbpf-tools bpfcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-riscv64-linux-gnu ;;
@@ -36,7 +36,7 @@ packages_dnf() {
 	run) echo gcc glibc-devel make clang llvm libbpf-devel elfutils-libelf-devel zlib-devel \
 		libmicrohttpd-devel jansson-devel inih-devel ;;
 	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
-		python3-jsonschema iproute nftables util-linux valgrind bpftool ;;
+		python3-jsonschema iproute nftables util-linux valgrind strace bpftool ;;
 	dev) echo clang-tools-extra ShellCheck python3-pyflakes git ;;
 	bench) echo python3 iproute binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnu gcc-riscv64-linux-gnu ;;
@@ -47,7 +47,7 @@ packages_pacman() {
 	case $1 in
 	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd jansson libinih ;;
 	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables util-linux \
-		valgrind bpf ;;
+		valgrind strace bpf ;;
 	dev) echo clang shellcheck python-pyflakes git ;;
 	bench) echo python iproute2 binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo aarch64-linux-gnu-gcc riscv64-linux-gnu-gcc ;;
