@@ -12,7 +12,8 @@
 #include "loader/kernel_features.h"
 #include "loader/message.h"
 
-#define TAG_PREFIX "hook:"
+#define RANK_PREFIX "hook:"
+#define PARAMETERS_PREFIX "with:"
 #define RANK_LIMIT 1000
 #define NO_GROUP SIZE_MAX
 
@@ -22,6 +23,8 @@ struct hook_function {
 	size_t group; /* or NO_GROUP */
 	unsigned int rank;
 	bool on_interface;
+	char *parameters; /* "latency|stream": one of them has to be set; NULL: none */
+	bool left_out;	  /* and none is */
 };
 
 struct hook_group {
@@ -46,6 +49,8 @@ void hooks_free(struct hooks *hooks)
 {
 	if (!hooks)
 		return;
+	for (size_t i = 0; i < hooks->function_count; i++)
+		free(hooks->functions[i].parameters);
 	free(hooks->functions);
 	free(hooks->groups);
 	free(hooks);
@@ -119,7 +124,7 @@ static size_t find_group(struct hooks *hooks, const char *name, size_t length)
 }
 
 /* `text` is what follows "hook:". */
-static int apply_tag(struct hooks *hooks, struct hook_function *function, const char *text)
+static int apply_rank(struct hooks *hooks, struct hook_function *function, const char *text)
 {
 	const char *colon = strchr(text, ':');
 	uint64_t rank;
@@ -132,6 +137,31 @@ static int apply_tag(struct hooks *hooks, struct hook_function *function, const 
 	return 0;
 }
 
+/* A tag of ours on a function. */
+static int apply_tag(struct hooks *hooks, struct hook_function *function, const char *text,
+		     char *error, size_t error_size)
+{
+	if (!strncmp(text, RANK_PREFIX, strlen(RANK_PREFIX)) &&
+	    apply_rank(hooks, function, text + strlen(RANK_PREFIX)) < 0) {
+		message_format(error, error_size,
+			       "function %s: \"%s\" must be the only hook:GROUP:RANK",
+			       function->name, text);
+		return -EINVAL;
+	}
+	if (strncmp(text, PARAMETERS_PREFIX, strlen(PARAMETERS_PREFIX)))
+		return 0;
+	if (function->parameters) {
+		message_format(error, error_size,
+			       "function %s: \"%s\" must be the only with:", function->name, text);
+		return -EINVAL;
+	}
+	function->parameters = strdup(text + strlen(PARAMETERS_PREFIX));
+	if (function->parameters)
+		return 0;
+	message_format(error, error_size, "%s", strerror(ENOMEM));
+	return -ENOMEM;
+}
+
 static int read_tags(struct hooks *hooks, const struct btf *btf, char *error, size_t error_size)
 {
 	for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
@@ -139,23 +169,20 @@ static int read_tags(struct hooks *hooks, const struct btf *btf, char *error, si
 		const struct btf_type *target;
 		struct hook_function *function;
 		const char *text;
+		int r;
 
 		if (!btf_is_decl_tag(tag) || btf_decl_tag(tag)->component_idx != -1)
 			continue;
 		target = btf__type_by_id(btf, tag->type);
 		text = btf__name_by_offset(btf, tag->name_off);
-		if (!target || !text || !btf_is_func(target) ||
-		    strncmp(text, TAG_PREFIX, strlen(TAG_PREFIX)))
+		if (!target || !text || !btf_is_func(target))
 			continue;
 		function = find_function(hooks, btf__name_by_offset(btf, target->name_off));
 		if (!function)
 			continue;
-		if (apply_tag(hooks, function, text + strlen(TAG_PREFIX)) < 0) {
-			message_format(error, error_size,
-				       "function %s: \"%s\" must be the only hook:GROUP:RANK",
-				       function->name, text);
-			return -EINVAL;
-		}
+		r = apply_tag(hooks, function, text, error, error_size);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -286,7 +313,50 @@ static void append(char *text, size_t size, const char *separator, const char *m
 
 static bool is_chosen(const struct hooks *hooks, const struct hook_function *function)
 {
-	return function->group == NO_GROUP || hooks->groups[function->group].rank == function->rank;
+	return !function->left_out && (function->group == NO_GROUP ||
+				       hooks->groups[function->group].rank == function->rank);
+}
+
+static int set_parameters(struct hook_function *function,
+			  int (*is_set)(void *context, const char *name), void *context,
+			  char *error, size_t error_size)
+{
+	FREE char *names = strdup(function->parameters);
+	char *rest = NULL;
+
+	if (!names) {
+		message_format(error, error_size, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	function->left_out = true;
+	for (char *name = strtok_r(names, "|", &rest); name; name = strtok_r(NULL, "|", &rest)) {
+		int r = is_set(context, name);
+
+		if (r < 0) {
+			message_format(error, error_size,
+				       "function %s: \"with:%s\" names no parameter",
+				       function->name, name);
+			return r;
+		}
+		if (r)
+			function->left_out = false;
+	}
+	return 0;
+}
+
+int hooks_set_parameters(struct hooks *hooks, int (*is_set)(void *context, const char *name),
+			 void *context, char *error, size_t error_size)
+{
+	for (size_t i = 0; i < hooks->function_count; i++) {
+		int r = 0;
+
+		if (hooks->functions[i].parameters)
+			r = set_parameters(&hooks->functions[i], is_set, context, error,
+					   error_size);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 bool hooks_give_way(struct hooks *hooks, const char *function_name, const char *why, char *error,

@@ -69,6 +69,7 @@ struct loader {
 	int signals;	/* signalfd */
 	int statistics; /* keeps the kernel's run accounting switched on; -1: not by us */
 	unsigned int possible_cpus;
+	uint32_t own_pid; /* loader/own_pid.h; 0: unknown */
 	bool ending;
 	int exit_status;
 };

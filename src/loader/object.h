@@ -7,8 +7,10 @@
  * rank 1 is tried first, and functions of one group and rank belong together. Exactly one rank of
  * each group runs. A function that fails to load *or* to attach gives way to the next rank of its
  * group (arm64 before 6.2 loads fentry and refuses the attach), and the reason is kept. Functions
- * without a tag are needed. Links are descriptors of this process: nothing is pinned, so
- * everything goes with it.
+ * without a tag are needed. Functions tagged "with:A|B" are left out unless the parameter A or B is
+ * set, that is, not 0, "" or false. Maps of a type that this kernel does not have are not made: a
+ * function that uses one gives way to the next. Links are descriptors of this process: nothing is
+ * pinned, so everything goes with it.
  */
 #ifndef LOADER_OBJECT_H
 #define LOADER_OBJECT_H
@@ -34,6 +36,7 @@ struct object_options {
 	const struct object_setting *settings; /* parameters that differ from their defaults */
 	size_t setting_count;
 	uint32_t ring_bytes; /* 0: as the object asks; rounded up to a power of two of pages */
+	uint32_t own_pid;    /* loader/own_pid.h, for objects that ask; 0: unknown */
 	/* Of the same bytes: its maps become the new object's too, so that counts and rings go
 	 * on when a parameter changes. NULL: maps of its own. */
 	const struct object *replaces;

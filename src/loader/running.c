@@ -37,6 +37,7 @@ static int load(struct loader *loader, struct program *program, const struct obj
 		.kernel = &loader->kernel,
 		.settings = settings,
 		.ring_bytes = loader->config->ring_bytes,
+		.own_pid = loader->own_pid,
 		.replaces = replaces,
 	};
 

@@ -50,6 +50,7 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 		.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
 		.data_dir = -1,
 		.possible_cpus = loader->possible_cpus,
+		.own_pid = loader->own_pid,
 		.accounts = loader->accounts,
 		.generation = loader->server.generation,
 	};
