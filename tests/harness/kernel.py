@@ -9,13 +9,19 @@ import shutil
 import subprocess
 import time
 
+LISTING_ATTEMPTS = 20
 BPFTOOL = shutil.which("bpftool", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def _bpftool(kind):
     assert BPFTOOL, "bpftool is missing: make deps-test"
-    out = subprocess.run([BPFTOOL, "-j", kind, "show"], check=True, capture_output=True).stdout
-    objects = json.loads(out or b"[]")
+    # It fails when one of those that it lists goes meanwhile; others load and unload, too.
+    for _ in range(LISTING_ATTEMPTS):
+        done = subprocess.run([BPFTOOL, "-j", kind, "show"], check=False, capture_output=True)
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, f"bpftool {kind} show: {done.stderr.decode()}"
+    objects = json.loads(done.stdout or b"[]")
     assert isinstance(objects, list), f"bpftool {kind} show: {objects}"
     return {(kind, item["id"]): item for item in objects}
 

@@ -35,9 +35,11 @@ class Server:
     standard output so far, in lines of bytes.
     """
 
-    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True):
+    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True,
+                 output=None):
         """`defaults=False` passes no address options; the prefix goes before the binary. The data
-        directory goes with the server, unless an argument names another."""
+        directory goes with the server, unless an argument names another. `output` is another
+        standard output than the one that is read here."""
         self.objects_before = kernel.bpf_objects()
         self.log, self.output = [], []
         self.api = self.metrics = None
@@ -48,11 +50,12 @@ class Server:
         own["EBPF_SERVER_DATA_DIR"] = self.own_data
         self.process = subprocess.Popen(
             [*command_prefix, server_binary(), *ports, *map(str, arguments)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
             start_new_session=True, env=own | (environment or {}))
         self.readers = [threading.Thread(target=self._read, args=pair, daemon=True)
                         for pair in ((self.process.stdout, self.output),
-                                     (self.process.stderr, self.log))]
+                                     (self.process.stderr, self.log)) if pair[0]]
         for reader in self.readers:
             reader.start()
 
