@@ -112,7 +112,8 @@ $(TEST_OUT)/web/packages.stamp: $(WEB_PACKAGES:%=tests/web/%)
 	$(call npm_ci,tests/web,$(@D))
 	$(Q)touch $@
 
-test-web: $(SYSTEM_NEEDS) $(TEST_OUT)/web/packages.stamp ## Test: in a browser (root)
+test-web: $(SYSTEM_NEEDS) $(if $(filter yes,$(WEB)),$(TEST_OUT)/web/packages.stamp)
+test-web: ## Test: in a browser (root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,web,tests/web)
 
