@@ -98,6 +98,7 @@ $(PROMETHEUS): scripts/fetch-prometheus.sh
 
 # Memory is measured on the release build: a sanitiser's is not the server's.
 test-kernel: $(if $(EBPF_SERVER_BINARY),,$(BIN)/ebpf-server)
+test-kernel: $(TOOL_BINARIES) $(TOOL_BINARIES:=-dev)
 test-kernel: $(SYSTEM_NEEDS) $(PROMETHEUS) ## Test: real programs, real triggers (needs root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,kernel,tests/kernel $(sort $(dir $(wildcard programs/*/test_*.py))))

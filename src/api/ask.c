@@ -5,6 +5,7 @@
 
 #include "api/question.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 /* ---- window and places ---- */
@@ -80,17 +81,24 @@ int question_run(struct question *question, struct query_result *ret_result, str
 	if (select_streams(question) < 0 ||
 	    query_run(api_store(question->api), &question->query, ret_result) < 0)
 		return answer_out_of_memory(answer);
+	question->partial |= ret_result->partial;
 	return 0;
 }
 
 int question_aggregate(struct question *question, struct aggregate *aggregate,
 		       struct aggregate_result *ret_result, struct answer *answer)
 {
+	bool partial;
+
 	if (select_streams(question) < 0)
 		return answer_out_of_memory(answer);
-	do
-		aggregate_add_store(aggregate, api_store(question->api), &question->query);
-	while (aggregate_again(aggregate));
+	/* A second round begins with nothing, so it has a time of its own. */
+	do {
+		question->query.deadline = question_deadline(question->api);
+		partial =
+			!aggregate_add_store(aggregate, api_store(question->api), &question->query);
+	} while (aggregate_again(aggregate));
+	question->partial |= partial;
 	if (aggregate_result(aggregate, ret_result) < 0)
 		return answer_out_of_memory(answer);
 	return 0;
@@ -171,12 +179,27 @@ static bool is_recording(const struct question *question)
 	return false;
 }
 
+void question_write_partial(const struct question *question, struct json *json)
+{
+	json_member_bool(json, "partial", question->partial);
+	json_key(json, "reason");
+	if (question->partial)
+		json_printf(
+			json,
+			"the search was ended after %llu ms (--query-timeout): what is "
+			"here is right, and not all; a shorter window, or more filters, take "
+			"less",
+			(unsigned long long)(question->api->options.query_timeout_ns / NS_PER_MS));
+	else
+		json_null(json);
+}
+
 bool question_complete(const struct question *question, uint64_t lost)
 {
 	uint64_t since, until;
 
 	answered_window(&question->query, &since, &until);
-	if (lost || (question->must_record && !is_recording(question)))
+	if (lost || question->partial || (question->must_record && !is_recording(question)))
 		return false;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		if (!question->streams[i].out &&

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/gate.h"
 #include "api/guard.h"
 #include "api/routes.h"
 #include "base/memory.h"
@@ -218,7 +219,8 @@ static void handle(const struct route *route, struct request *request, struct an
 	int r;
 
 	if ((route->changes && guard_origin(request, answer) < 0) ||
-	    check_body(route, request, answer) < 0 || check_none(route, request, answer) < 0)
+	    gate_pass(route, request, answer) < 0 || check_body(route, request, answer) < 0 ||
+	    check_none(route, request, answer) < 0)
 		return;
 	r = route->handler(request, answer);
 	if (answer->body.failed)
@@ -310,6 +312,12 @@ static const struct route *answer_target(struct request *request, struct answer 
 	int r;
 
 	request->query = target[length] ? target + length + 1 : "";
+	if (request->headers_too_large) {
+		answer_error(answer, STATUS_HEADERS_TOO_LARGE,
+			     "request line and headers are larger than %u bytes together",
+			     HEADERS_LIMIT);
+		return NULL;
+	}
 	if (guard_host(request, answer) < 0)
 		return NULL;
 	if (request->method == METHOD_OPTIONS && !strcmp(target, "*")) {

@@ -125,6 +125,11 @@ static int check_types(const struct api *api, const char *types, struct answer *
 	}
 }
 
+uint64_t question_deadline(const struct api *api)
+{
+	return api->options.query_timeout_ns ? clock_boot_ns() + api->options.query_timeout_ns : 0;
+}
+
 int question_init(struct question *question, struct api *api, const char *types,
 		  struct answer *answer)
 {
@@ -135,6 +140,8 @@ int question_init(struct question *question, struct api *api, const char *types,
 	question->boot_to_real = api_boot_to_real(api);
 	question->query.until = UINT64_MAX;
 	pipeline_sync(api->options.pipeline, SYNC_TIMEOUT_MS);
+	/* For all that is asked of the store for this answer. */
+	question->query.deadline = question_deadline(api);
 
 	if (types && check_types(api, types, answer) < 0)
 		return -EINVAL;

@@ -16,6 +16,8 @@
 #include "store/aggregate.h"
 #include "store/query.h"
 
+struct json;
+
 /* One stream that was selected by its type. */
 struct question_stream {
 	uint16_t number;
@@ -30,6 +32,7 @@ struct question {
 	size_t stream_count;
 	int64_t boot_to_real;
 	bool must_record; /* the answer is complete only if one of the streams is being recorded */
+	bool partial;	  /* the time for it was over before all was looked at (--query-timeout) */
 	struct query query; /* streams are put there by question_run() */
 };
 
@@ -73,6 +76,11 @@ int question_aggregate(struct question *question, struct aggregate *aggregate,
 /* Boot ns of the oldest and newest events that the question may be about, filters and window
  * aside; false when there are none. */
 bool question_span(const struct question *question, uint64_t *ret_oldest, uint64_t *ret_newest);
+
+/* When a search that begins now has to end (struct query). */
+uint64_t question_deadline(const struct api *api);
+/* "partial", and why. */
+void question_write_partial(const struct question *question, struct json *json);
 
 /* Events that were lost in the window, and whether the answer can hold all there were: nothing
  * was lost, nothing of the window has left the memory. */

@@ -193,6 +193,7 @@ static void write_report(const struct question *question, const struct report *r
 	write_message(&json, report, asked, total);
 	json_member_bool(&json, "complete", question_complete(question, lost));
 	json_member_u64(&json, "lost", lost);
+	question_write_partial(question, &json);
 	answer_query_time(&json);
 	json_object_end(&json);
 }

@@ -249,6 +249,7 @@ const struct route routes[] = {
 			{ MEDIA_OPENMETRICS, NULL, "OpenMetrics 1.0, where Accept prefers it." },
 		},
 		.probe = true,
+		.open = OPEN_UNLESS_PROTECTED,
 	},
 	{
 		.methods = METHOD_GET,
@@ -259,6 +260,7 @@ const struct route routes[] = {
 		JSON_OF(shape_health),
 		.failure = &not_healthy,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -269,6 +271,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`Ready`" } },
 		.failure = &not_ready,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -279,6 +282,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`OK`" } },
 		.failure = &not_alive,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 };
 

@@ -6,17 +6,19 @@
 #ifndef API_ROUTES_H
 #define API_ROUTES_H
 
+#include "access/role.h"
 #include "api/answer.h"
 #include "api/http.h"
 #include "api/rules.h"
 #include "api/shapes.h"
 
 /* Statuses that a route may answer with besides those that every route may (400, 403, 404, 405,
- * 500). */
+ * 431, 500), and those that ask for credentials (401, 429). */
 enum route_error {
 	ERROR_BODY = 1,	       /* 413 and 415 */
 	ERROR_BUSY = 2,	       /* 429 */
 	ERROR_UNAVAILABLE = 4, /* 503 with an error's shape */
+	ERROR_ACCESS = 8,      /* 401 and 429; of every route that asks for credentials */
 };
 
 /* One form in which a route answers. */
@@ -24,6 +26,13 @@ struct content {
 	const char *media_type;
 	const struct shape *shape; /* NULL: text */
 	const char *description;
+};
+
+/* Whether a route asks for credentials, where there are any. */
+enum route_open {
+	OPEN_NEVER,
+	OPEN_UNLESS_PROTECTED, /* --protect-metrics */
+	OPEN_ALWAYS,
 };
 
 struct route {
@@ -47,6 +56,10 @@ struct route {
 	bool page;		       /* a web page: its query string is the page's own affair */
 	const char *redirect;	       /* what its 303 is for; NULL: it has none */
 	const char *name_about;	       /* what {name} is; NULL: a program */
+	enum route_open open;
+	/* Whom it answers, unless it is open; ROLE_NONE: ROLE_ADMIN where it changes something,
+	 * else ROLE_READ. */
+	enum role role;
 };
 
 extern const struct route routes[];

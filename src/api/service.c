@@ -74,7 +74,8 @@ static void take_vitals(const struct api *api, struct vitals *vitals)
 	for (size_t i = 0; i < pipeline_program_count(pipeline); i++) {
 		if (pipeline_program_view(pipeline, i, &program) < 0)
 			continue;
-		vitals->enabled += program.enabled;
+		/* One without an interface to run on is asked for by nobody. */
+		vitals->enabled += program.enabled && program.status != PROGRAM_DISABLED;
 		vitals->running += program.status == PROGRAM_RUNNING;
 	}
 	/* One that failed, or waits for an interface, holds up nobody; but with none there is

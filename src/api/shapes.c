@@ -28,6 +28,8 @@
 /* clang-format off */
 #define QUERY_TIME { "query_time", TIME, "When the question was answered." }
 #define COMPLETE { "complete", BOOLEAN, "Nothing of the window was lost, or has left the memory." }
+#define PARTIAL { "partial", BOOLEAN, "The search took too long (--query-timeout) and was ended." }
+#define REASON { "reason", STRING_OR_NULL, "Why the answer is partial; null when it is not." }
 #define LOST { "lost", COUNT, "Events of the window that were lost: a ring buffer was full." }
 
 SHAPE(shape_error, "Error", "What was wrong.",
@@ -68,6 +70,15 @@ SHAPE(shape_program_metric, "ProgramMetric", "A metric that a program counts in 
 	{ "help", STRING, "" },
 	{ "series", COUNT, "How many series /metrics would show now." });
 
+SHAPE(shape_program_interface, "ProgramInterface",
+      "A network interface that a program attaches to, in one direction.",
+	{ "name", STRING, "As --interface names it." },
+	{ "direction", STRING ",\"enum\":[\"ingress\",\"egress\"]", "" },
+	{ "mode",
+	  STRING_OR_NULL ",\"enum\":[\"xdp native\",\"xdp generic\",\"tcx\",\"clsact\",null]",
+	  "How it is attached; null while it is not." },
+	{ "reason", STRING_OR_NULL, "Why it is not, or not in a better mode." });
+
 SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "name", STRING, "" },
 	{ "description", STRING, "" },
@@ -79,6 +90,8 @@ SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "attached", BOOLEAN, "It is at its hooks." },
 	{ "hook", STRING_OR_NULL, "The hooks in force." },
 	{ "fallback_reason", STRING_OR_NULL, "Why better hooks are not used; null when they are." },
+	{ "interfaces", ARRAY_OF(REF("ProgramInterface")),
+	  "Of a program that attaches to network interfaces, those that are named." },
 	{ "run_count", COUNT_OR_NULL,
 	  "How often it ran; null when the kernel does not count (--program-stats)." },
 	{ "run_time_ns", COUNT_OR_NULL, "Time spent in it." },
@@ -90,7 +103,7 @@ SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "drop_rate", "\"type\":\"number\",\"minimum\":0,\"maximum\":1",
 	  "dropped_count of dropped_count + event_count." },
 	{ "metrics", ARRAY_OF(REF("ProgramMetric")), "" },
-	{ "error", STRING_OR_NULL, "Why it does not run." });
+	{ "error", STRING_OR_NULL, "Why it does not run, or what it waits for." });
 
 SHAPE(shape_program_list, "ProgramList", "All programs.",
 	{ "programs", ARRAY_OF(REF("Program")), "" },
@@ -121,7 +134,7 @@ SHAPE(shape_event_list, "EventList", "Events that answer a question.",
 	{ "total_count", COUNT,
 	  "How many there are in the window, by all filters; limit and cursors aside." },
 	{ "query", REF("EventQuery"), "" },
-	QUERY_TIME, COMPLETE, LOST,
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON,
 	{ "next", STRING_OR_NULL,
 	  "The id to go on from: as `before` when newest first, as `after` when oldest first. Null "
 	  "at the end." });
@@ -187,7 +200,7 @@ SHAPE(shape_event_summary, "EventSummary", "Events by groups.",
 	{ "histogram",
 	  "\"anyOf\":[{" REF("Histogram") "},{\"type\":\"null\"}]", "Null with buckets=0." },
 	{ "query", REF("EventSummaryQuery"), "" },
-	QUERY_TIME, COMPLETE, LOST);
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON);
 
 static const struct shape_member shape_listed_event_members[] = {
 	{ "timestamp", TIME, "When it happened." },
@@ -209,7 +222,7 @@ const struct shape shape_listed_event = {
 	{ "duration", COUNT, "The window, in seconds." },                                          \
 	{ "duration_seconds", COUNT, "The same." },                                                \
 	{ "message", STRING, "The answer as a sentence." },                                        \
-	QUERY_TIME, COMPLETE, LOST
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON
 
 SHAPE(shape_connection_summary, "ConnectionSummary", "How many connection attempts there were.",
 	{ "total_attempts", COUNT, "Connection attempts." },
@@ -226,7 +239,7 @@ SHAPE(shape_packet_drop_summary, "PacketDropSummary", "How many packets were dro
 	{ "events_by_pid", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "The same, by another name." },   \
 	{ "truncated", BOOLEAN, "There are more events than the limit let through." },             \
 	{ "message", STRING, "The answer as a sentence." },                                        \
-	QUERY_TIME, COMPLETE, LOST
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON
 
 SHAPE(shape_connection_list, "ConnectionList", "Newest connections of every process.",
 	{ "connections", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "Newest first, by pid." },
@@ -313,6 +326,7 @@ const struct shape *const shapes[] = {
 	&shape_program_stream,
 	&shape_program_parameter,
 	&shape_program_metric,
+	&shape_program_interface,
 	&shape_program,
 	&shape_program_list,
 	&shape_parameter_change,

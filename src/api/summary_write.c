@@ -283,6 +283,7 @@ void summary_write_json(struct answer *answer, const struct question *question,
 	answer_query_time(&json);
 	json_member_bool(&json, "complete", question_complete(question, lost));
 	json_member_u64(&json, "lost", lost);
+	question_write_partial(question, &json);
 	json_object_end(&json);
 }
 
@@ -296,6 +297,7 @@ static void add_headers(struct answer *answer, const struct question *question,
 	answer_header(answer, "X-Total-Count", "%" PRIu64, result->total.count);
 	answer_header(answer, "X-Complete", "%s",
 		      question_complete(question, lost) ? "true" : "false");
+	answer_header(answer, "X-Partial", "%s", question->partial ? "true" : "false");
 	answer_header(answer, "X-Lost", "%" PRIu64, lost);
 }
 

@@ -64,8 +64,9 @@ bool aggregate_is_number(const struct field *field);
 
 /* Adds the events of a question's streams that pass its filters and lie in its window (places,
  * order and limit do not matter). Looks at what was published before the first call; a later one,
- * in another round, looks at the same as far as it is still there. */
-void aggregate_add_store(struct aggregate *aggregate, const struct store *store,
+ * in another round, looks at the same as far as it is still there. False: the query's deadline
+ * passed before all was looked at (one block in any case). */
+bool aggregate_add_store(struct aggregate *aggregate, const struct store *store,
 			 const struct query *query);
 /*
  * Some rows of a segment, which may be of memory or of any other place: a block (or rows) with its

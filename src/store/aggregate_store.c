@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
 #include "store/aggregate_private.h"
 
 /* What a stream holds at one moment: sealed blocks [head, tail), and so many open rows in block
@@ -34,7 +35,13 @@ static bool take_spans(struct aggregate *aggregate, const struct store *store,
 	return aggregate->spans;
 }
 
-static void add_stream(struct aggregate *aggregate, const struct stream *stream,
+static bool is_late(const struct query *query)
+{
+	return query->deadline && clock_boot_ns() >= query->deadline;
+}
+
+/* False when time was up. */
+static bool add_stream(struct aggregate *aggregate, const struct stream *stream,
 		       const struct span *span, const struct query *query,
 		       const struct filter *filter)
 {
@@ -56,17 +63,24 @@ static void add_stream(struct aggregate *aggregate, const struct stream *stream,
 				      .to_real = aggregate->options.encoding.boot_to_real,
 			      });
 		segment_unpin(&segment);
+		if (is_late(query))
+			return number + !span->open_rows >= span->tail;
 	}
+	return true;
 }
 
-void aggregate_add_store(struct aggregate *aggregate, const struct store *store,
+bool aggregate_add_store(struct aggregate *aggregate, const struct store *store,
 			 const struct query *query)
 {
 	if (!aggregate->spans && !take_spans(aggregate, store, query)) {
 		aggregate->failed = true;
-		return;
+		return true;
 	}
-	for (size_t i = 0; i < query->stream_count; i++)
-		add_stream(aggregate, &store->streams[query->streams[i].stream],
-			   &aggregate->spans[i], query, &query->streams[i].filter);
+	for (size_t i = 0; i < query->stream_count; i++) {
+		if ((i && is_late(query)) ||
+		    !add_stream(aggregate, &store->streams[query->streams[i].stream],
+				&aggregate->spans[i], query, &query->streams[i].filter))
+			return false;
+	}
+	return true;
 }

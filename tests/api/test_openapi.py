@@ -84,8 +84,9 @@ def test_every_reference_leads_somewhere(document):
     assert found
     for reference in found:
         resolve(document, {"$ref": reference})
+    # Security schemes are named by `security`, not by references.
     named = {f"#/components/{section}/{name}" for section, items in document["components"].items()
-             for name in items}
+             for name in items if section != "securitySchemes"}
     assert named <= found, f"never used: {sorted(named - found)}"
 
 
@@ -159,6 +160,23 @@ def test_responses(document):
                 assert re.fullmatch(r"[a-z]+/[a-z0-9.+-]+(; ?[a-z]+=[a-z0-9.-]+)*",
                                     media_type), what
                 assert "schema" in content, what
+
+
+def test_security(document):
+    """Each operation says which role it wants, by known schemes; without credentials, that it wants
+    none; and 401 where it wants one."""
+    schemes = document["components"]["securitySchemes"]
+    assert {scheme["scheme"] for scheme in schemes.values()} == {"bearer", "basic"}
+    wanted = set()
+    for operation in operations(document):
+        requirements = operation.item["security"]
+        assert (requirements == []) or {} in requirements, str(operation)
+        for requirement in requirements:
+            for name, roles in requirement.items():
+                assert name in schemes and len(roles) == 1, str(operation)
+                wanted.add(roles[0])
+        assert not requirements or "401" in operation.item["responses"], str(operation)
+    assert {"read", "admin"} <= wanted <= {"read", "write", "admin"}
 
 
 def test_the_service_lists_the_same_endpoints(document, shared_server):

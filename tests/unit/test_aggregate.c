@@ -432,8 +432,8 @@ static void test_slots_run_out(void **state)
 
 	(void)state;
 	world_begin(64 << 20, 11);
-	for (uint32_t pid = 0; pid < 15013; pid++) {
-		for (uint64_t size = 1; size <= 1000000; size *= 100)
+	for (uint64_t size = 1; size <= 1000000; size *= 100) {
+		for (uint32_t pid = 0; pid < 15013; pid++)
 			append_of(size, pid);
 	}
 	append_of(10, 15012);

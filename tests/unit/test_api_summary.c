@@ -262,7 +262,9 @@ static void test_int64(void **state)
 	assert_number(&strings, "groups/0/key/pid", 100);
 	assert_string(&strings, "total/values/cgroup_id/sum", "116445071965291544677");
 	assert_string(&strings, "total/values/cgroup_id/max", "1152921504606846977");
+	assert_number(&strings, "groups/0/values/pid/min", 100);
 	assert_number(&strings, "groups/0/values/pid/max", 100);
+	assert_number(&strings, "groups/0/values/pid/p50", 100);
 	assert_string(&strings, "groups/0/values/pid/sum", "1500");
 }
 

@@ -245,6 +245,81 @@ static void test_pages_give_every_event_once(void **state)
 	walk(false, 10000);
 }
 
+/* However little time there is: who goes on from where an answer broke off sees every event once,
+ * in order. */
+static void walk_in_a_hurry(bool ascending, size_t limit)
+{
+	FREE const struct remembered **held = calloc(world.count, sizeof(*held));
+	struct query query = world_question(limit);
+	struct query_place *place = ascending ? &query.after : &query.before;
+	size_t count = 0, seen = 0, cuts = 0, steps = 0;
+	bool more = true;
+
+	for (size_t i = 0; i < world.count; i++) {
+		if (world.events[i].index >= world_first_held(world.events[i].stream))
+			held[count++] = &world.events[i];
+	}
+	qsort(held, count, sizeof(*held), compare_remembered);
+	query.ascending = ascending;
+	query.deadline = 1; /* long ago */
+	for (; more; steps++) {
+		struct query_result result;
+
+		assert_int_equal(query_run(world.store, &query, &result), 0);
+		assert_true(seen + result.count <= count);
+		for (size_t i = 0; i < result.count; i++, seen++)
+			assert_event(&result.events[i], held[ascending ? seen : count - 1 - seen]);
+		assert_true(!result.cut || (result.partial && result.more));
+		cuts += result.cut;
+		if (result.cut && ascending)
+			*place = (struct query_place){ true, result.cut_at - 1, UINT16_MAX,
+						       UINT32_MAX };
+		else if (result.cut)
+			*place = (struct query_place){ true, result.cut_at + 1, 0, 0 };
+		else if (result.count)
+			*place = (struct query_place){
+				true, result.events[result.count - 1].timestamp,
+				result.events[result.count - 1].stream,
+				(uint32_t)result.events[result.count - 1].index
+			};
+		more = result.more;
+		query_result_fini(&result);
+		assert_true(steps < 3 * count);
+	}
+	assert_int_equal(seen, count);
+	assert_true(cuts > 0);
+	query_fini(&query);
+}
+
+static void test_answers_that_took_too_long(void **state)
+{
+	struct query query;
+	struct query_result result;
+	uint64_t counted;
+
+	(void)state;
+	world_begin(2 << 20, 16);
+	world_append(20011, 700);
+	walk_in_a_hurry(false, 1);
+	walk_in_a_hurry(false, 97);
+	walk_in_a_hurry(true, 101);
+	walk_in_a_hurry(true, 7001);
+
+	/* A total that was cut short is less, and says so; with time enough it is all. */
+	query = world_question(0);
+	for (size_t i = 0; i < STREAMS; i++)
+		query.streams[i].filter = model_filter_range(HEADER_PID, 0, UINT32_MAX);
+	query.deadline = 1;
+	assert_int_equal(query_run(world.store, &query, &result), 0);
+	assert_true(result.partial);
+	counted = result.total;
+	query.deadline = UINT64_MAX;
+	assert_int_equal(query_run(world.store, &query, &result), 0);
+	assert_false(result.partial || result.cut);
+	assert_true(counted > 0 && counted < result.total);
+	query_fini(&query);
+}
+
 static void test_little_is_looked_at(void **state)
 {
 	struct query query;
@@ -339,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_random_questions_with_evictions),
 		cmocka_unit_test(test_a_time_that_is_wrong),
 		cmocka_unit_test(test_pages_give_every_event_once),
+		cmocka_unit_test(test_answers_that_took_too_long),
 		cmocka_unit_test(test_little_is_looked_at),
 		cmocka_unit_test(test_unpublished_events_are_not_seen),
 		cmocka_unit_test(test_answers_outlive_what_they_came_from),
