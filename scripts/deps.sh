@@ -59,7 +59,8 @@ packages_dnf() {
 		libmicrohttpd-devel gnutls-devel nettle-devel libxcrypt-devel jansson-devel \
 		inih-devel nodejs npm ;;
 	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
-		python3-jsonschema iproute nftables openssl util-linux valgrind strace bpftool chromium \
+		python3-jsonschema iproute nftables openssl util-linux \
+		valgrind strace bpftool chromium \
 		dejavu-sans-fonts dejavu-sans-mono-fonts ;;
 	dev) echo clang-tools-extra ShellCheck python3-pyflakes git ;;
 	bench) echo python3 iproute binutils bpftrace bcc-tools tcpdump ;;
