@@ -51,6 +51,8 @@ class Runner:
         answer = self.reply()
         if answer.get("measured"):
             print(f"measured: {answer['measured']}")
+        if "skipped" in answer:
+            pytest.skip(answer["skipped"])
         if "failed" in answer:
             pytest.fail(answer["failed"], pytrace=False)
 
