@@ -51,6 +51,13 @@
  */
 #define RANKED(group, rank) ANNOTATION("hook:" #group ":" #rank)
 
+/*
+ * On a map: there is one of this name for all programs that declare it in the same way. The loader
+ * makes it for the first of them, and it stays, with what is in it, when programs are switched off
+ * and on.
+ */
+#define SHARED ANNOTATION("shared")
+
 /* Once in each program. OFF_BY_DEFAULT as `flags`: runs only when asked for. */
 #define PROGRAM(text, ...)                                                                         \
 	char LICENSE[] SEC("license") DESCRIPTION(text) __VA_ARGS__ = "Dual MIT/GPL"

@@ -38,6 +38,7 @@ static int load(struct loader *loader, struct program *program, const struct obj
 		.settings = settings,
 		.ring_bytes = loader->config->ring_bytes,
 		.replaces = replaces,
+		.shared = loader->shared,
 	};
 
 	if (!settings) {
@@ -134,6 +135,8 @@ int program_start(struct loader *loader, struct program *program)
 	r = load(loader, program, NULL, &program->object, program->error, sizeof(program->error));
 	if (r < 0)
 		return fail(loader, program, r);
+	requests_await_lists(loader);
+	list_maps_fill(loader->lists);
 	/* The ring is read before the first event can be in it. */
 	announce_maps(loader, program);
 	r = object_attach(program->object, program->error, sizeof(program->error));
