@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "export/print.h"
+#include "lists/lists.h"
 #include "metrics/metrics.h"
 #include "pipeline/control.h"
 #include "pipeline/pipeline.h"
@@ -70,6 +71,10 @@ int server_main(const struct server_start *start)
 
 	/* Declared in the order of dependence: what is freed first stands last. */
 	CLOSE int stop = open_stop_signal();
+	/* First of all: the loader waits for them with its programs. */
+	CLEANUP(lists)
+	struct lists *lists = lists_new(&(struct lists_options){
+		.socket = socket, .data_dir = start->data_dir, .in_force = start->lists });
 	CLEANUP(symbols) struct symbols *symbols = symbols_new(start->kallsyms);
 	CLEANUP(store) struct store *store = store_new(config->memory);
 	CLEANUP(pipeline) struct pipeline *pipeline = NULL;
@@ -81,7 +86,7 @@ int server_main(const struct server_start *start)
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	if (stop < 0)
 		return failed("signals", stop);
-	if (!symbols || !store)
+	if (!lists || !symbols || !store)
 		return failed("memory", -ENOMEM);
 	pipeline = pipeline_new(store, start->accounts, start->possible_cpus);
 	if (!pipeline)
@@ -89,6 +94,7 @@ int server_main(const struct server_start *start)
 	control = control_new(socket, pipeline, start->kernel_btf);
 	if (!control)
 		return failed("control", -ENOMEM);
+	lists_connect(lists, control);
 	result = pipeline_start(pipeline);
 	if (result < 0)
 		return failed("reader thread", result);
@@ -113,6 +119,7 @@ int server_main(const struct server_start *start)
 						  .pipeline = pipeline,
 						  .control = control,
 						  .metrics = metrics,
+						  .lists = lists,
 						  .symbols = symbols,
 						  .version = EBPF_SERVER_VERSION,
 						  .stopping = &stopping,

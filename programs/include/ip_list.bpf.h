@@ -22,6 +22,8 @@
 #ifndef IP_LIST_BPF_H
 #define IP_LIST_BPF_H
 
+#include "program.bpf.h"
+
 #define IP_LIST_ENTRIES 65536
 
 enum ip_list_mode {

@@ -13,6 +13,8 @@
 #ifndef PROCESS_LIST_BPF_H
 #define PROCESS_LIST_BPF_H
 
+#include "program.bpf.h"
+
 #define PROCESS_LIST_ENTRIES 10240
 
 struct process_list_state {

@@ -14,6 +14,7 @@
 #include "pipeline/control.h"
 #include "pipeline/pipeline.h"
 
+struct lists;
 struct metrics;
 struct symbols;
 struct api;
@@ -23,6 +24,7 @@ struct api_options {
 	int metrics_listener; /* -1: none */
 	struct pipeline *pipeline;
 	struct control *control;
+	struct lists *lists;
 	struct metrics *metrics; /* NULL: programs have none to show */
 	struct symbols *symbols;
 	const char *version;
