@@ -72,7 +72,9 @@ static void read_in_force(struct list *list, const struct shared_list_image *ima
 	FREE uint8_t *entries = NULL;
 	int r = 0;
 
-	list->option = image->option;
+	/* The mode of addresses is the loader's. */
+	if (which == SHARED_PROCESSES)
+		list->option = image->option;
 	if (image->count)
 		r = shared_list_image_read(which, image->fd, image->count, &entries);
 	for (uint32_t i = 0; r >= 0 && i < image->count; i++)

@@ -138,8 +138,9 @@ static void set_list(struct loader *loader, const struct message *request, int f
 	enum shared_list which;
 	int r;
 
+	/* Of addresses the option is the mode: nothing that the server has a say in. */
 	if (request->numbers[0] >= SHARED_LISTS || request->numbers[1] > UINT32_MAX ||
-	    request->numbers[2] > 1) {
+	    request->numbers[2] > (request->numbers[0] == SHARED_PROCESSES)) {
 		answer(loader, request, -EINVAL, "no such list");
 		return;
 	}

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -389,6 +391,51 @@ static void a_list_waits_for_its_map(void **state)
 	assert_int_equal(ask(5).verdict, WATCHED);
 }
 
+/* ---- at an interface ---- */
+
+enum { XDP_ACTION_DROP = 1, XDP_ACTION_PASS = 2 };
+
+static uint32_t run_xdp(int program, uint32_t source, uint32_t destination)
+{
+	uint8_t frame[64] = { [12] = 8, [14] = 0x45 };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+
+	source = htonl(source);
+	destination = htonl(destination);
+	memcpy(frame + 26, &source, sizeof(source));
+	memcpy(frame + 30, &destination, sizeof(destination));
+	assert_int_equal(bpf_prog_test_run_opts(program, &options), 0);
+	return options.retval;
+}
+
+/* The verifier takes the list there too; and each mode does what it says, by either address. */
+static void packets_of_listed_addresses(void **state)
+{
+	struct fixture fixture = open_fixture("loader_shared_xdp");
+	struct bpf_object *bpf = bpf_object__open_mem(fixture.bytes, fixture.size, NULL);
+	char error[MESSAGE_TEXT_SIZE] = "";
+	int program;
+
+	(void)state;
+	assert_non_null(bpf);
+	assert_int_equal(shared_maps_give(maps, bpf, error, sizeof(error)), 0);
+	assert_int_equal(bpf_object__load(bpf), 0);
+	assert_int_equal(shared_maps_keep(maps, bpf, error, sizeof(error)), 0);
+	assert_int_equal(list_maps_fill(lists), 0);
+	program = bpf_program__fd(bpf_object__find_program_by_name(bpf, "loader_shared_xdp"));
+	for (uint32_t mode = 0; mode < 3; mode++) {
+		uint32_t action = mode == 2 ? XDP_ACTION_DROP : XDP_ACTION_PASS;
+
+		assert_int_equal(set_with(mode, TEXTS("10.1.0.0/16", "192.0.2.7")), 0);
+		assert_int_equal(run_xdp(program, 0x0a010203, 0x01020304), action);
+		assert_int_equal(run_xdp(program, 0x01020304, 0x0a010203), action);
+		assert_int_equal(run_xdp(program, 0xc0000207, 0x0a010203), action);
+		assert_int_equal(run_xdp(program, 0xc0000208, 0x0a020203), XDP_ACTION_PASS);
+	}
+	bpf_object__close(bpf);
+}
+
 /* ---- what is refused ---- */
 
 static void nothing_changes_when_the_kernel_refuses(void **state)
@@ -533,6 +580,7 @@ int main(void)
 		ON_KERNEL(modes_and_empty_lists),
 		ON_KERNEL(processes),
 		ON_KERNEL(a_list_waits_for_its_map),
+		ON_KERNEL(packets_of_listed_addresses),
 		ON_KERNEL(nothing_changes_when_the_kernel_refuses),
 		ON_KERNEL(images_are_not_trusted),
 		ON_KERNEL(a_full_list_is_replaced),
