@@ -82,6 +82,8 @@ def is_legitimate(operation, parameter, fields, case):
     if field["type"] == "string":
         # Any text can be a name or a path; "…*…" with nothing in it cannot.
         return case != "empty"
+    if case == "truth" and field["type"] == "boolean":
+        return True
     if case == "negative":
         # A signed number; an error by its number, with the sign that it has in the kernel.
         return field["schema"].get("minimum", 0) < 0 or name == "error"
