@@ -328,6 +328,14 @@ def test_programs_that_go_and_come(start_server, trigger):
     is_in_force(server, trigger)
 
 
+def test_a_list_before_the_first_program(start_server, trigger):
+    """Its maps are made with the first program that asks."""
+    server = start_server("--programs", "none")
+    add(server, *ENTRIES)
+    assert server.api.request("POST", "/api/programs/connection/enable").status == 200
+    is_in_force(server, trigger)
+
+
 # ---- many ----
 
 def test_ten_thousand_entries(start_server, trigger):
