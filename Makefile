@@ -11,6 +11,7 @@ include mk/config.mk
 include mk/bpf.mk
 include mk/web.mk
 include mk/server.mk
+include mk/tools.mk
 include mk/test.mk
 include mk/bench.mk
 include mk/guard.mk

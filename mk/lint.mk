@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # What a machine can check. All checks run, then the verb fails if one did.
 
-C_FILES := $(sort $(shell find src programs tests -name '*.[ch]'))
+C_FILES := $(sort $(shell find src programs tests tools -name '*.[ch]'))
 SHELL_FILES := $(sort $(wildcard scripts/*.sh) .ci/run)
 PYTHON_FILES := $(sort $(wildcard scripts/*.py) \
 	$(shell find tests programs -name '*.py') $(wildcard *.py))
 
 CLANG_OBJECTS := $(filter-out $(clang_TABLES),$(clang_OBJECTS)) \
-	$(patsubst %.c,$(OUT)/clang/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) \
+	$(patsubst %.c,$(OUT)/clang/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) $(TOOL_SOURCES) \
 	$(sort $(wildcard tests/tools/*.c)) $(GUARD_SOURCES))
 
 LINT_CHECKS := format layers files shell python gcc clang bpf $(if $(filter yes,$(WEB)),web)
@@ -34,7 +34,7 @@ lint-python:
 	@if $(PYTHON) -c 'import pyflakes' 2>/dev/null; then echo '  LINT     python'; \
 		$(PYTHON) -m pyflakes $(PYTHON_FILES); \
 	else echo 'lint: skipped python: no pyflakes here (make dev-setup)'; fi
-lint-gcc: $(BIN)/ebpf-server
+lint-gcc: $(BIN)/ebpf-server $(TOOL_BINARIES)
 lint-clang: $(CLANG_OBJECTS)
 lint-bpf: build-bpf-all
 

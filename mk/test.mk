@@ -98,6 +98,7 @@ $(PROMETHEUS): scripts/fetch-prometheus.sh
 
 # Memory is measured on the release build: a sanitiser's is not the server's.
 test-kernel: $(if $(EBPF_SERVER_BINARY),,$(BIN)/ebpf-server)
+test-kernel: $(TOOL_BINARIES) $(TOOL_BINARIES:=-dev)
 test-kernel: $(SYSTEM_NEEDS) $(PROMETHEUS) ## Test: real programs, real triggers (needs root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,kernel,tests/kernel $(sort $(dir $(wildcard programs/*/test_*.py))))
@@ -111,7 +112,8 @@ $(TEST_OUT)/web/packages.stamp: $(WEB_PACKAGES:%=tests/web/%)
 	$(call npm_ci,tests/web,$(@D))
 	$(Q)touch $@
 
-test-web: $(SYSTEM_NEEDS) $(TEST_OUT)/web/packages.stamp ## Test: in a browser (root)
+test-web: $(SYSTEM_NEEDS) $(if $(filter yes,$(WEB)),$(TEST_OUT)/web/packages.stamp)
+test-web: ## Test: in a browser (root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,web,tests/web)
 

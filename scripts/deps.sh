@@ -13,7 +13,7 @@ packages_apt() {
 		libmicrohttpd-dev libgnutls28-dev nettle-dev libcrypt-dev libjansson-dev \
 		libinih-dev "$(apt_node)" ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
-		openssl slowhttptest util-linux valgrind "$(apt_bpftool)" "$(apt_chromium)" \
+		openssl slowhttptest util-linux valgrind strace "$(apt_bpftool)" "$(apt_chromium)" \
 		fonts-dejavu-core ;;
 	dev) echo clang-format shellcheck python3-pyflakes git ;;
 	bench) echo python3 iproute2 binutils bpftrace libbpf-tools bpfcc-tools tcpdump ;;
@@ -59,7 +59,8 @@ packages_dnf() {
 		libmicrohttpd-devel gnutls-devel nettle-devel libxcrypt-devel jansson-devel \
 		inih-devel nodejs npm ;;
 	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
-		python3-jsonschema iproute nftables openssl util-linux valgrind bpftool chromium \
+		python3-jsonschema iproute nftables openssl util-linux \
+		valgrind strace bpftool chromium \
 		dejavu-sans-fonts dejavu-sans-mono-fonts ;;
 	dev) echo clang-tools-extra ShellCheck python3-pyflakes git ;;
 	bench) echo python3 iproute binutils bpftrace bcc-tools tcpdump ;;
@@ -72,7 +73,7 @@ packages_pacman() {
 	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd gnutls nettle libxcrypt \
 		jansson libinih nodejs npm ;;
 	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables openssl \
-		util-linux valgrind bpf chromium ttf-dejavu ;;
+		util-linux valgrind strace bpf chromium ttf-dejavu ;;
 	dev) echo clang shellcheck python-pyflakes git ;;
 	bench) echo python iproute2 binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo aarch64-linux-gnu-gcc riscv64-linux-gnu-gcc ;;

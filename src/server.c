@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -54,6 +57,18 @@ static void output_closed(void *context)
 	message_send(*(const int *)context, &message, -1);
 }
 
+/* Of a listening socket; 0 when it cannot be told. */
+static uint16_t port_of(int listener)
+{
+	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+	socklen_t length = sizeof(address);
+
+	if (getsockname(listener, (struct sockaddr *)&address, &length) < 0)
+		return 0;
+	/* Both have the port at the same place (sockaddr_in, sockaddr_in6). */
+	return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+}
+
 static int failed(const char *what, int error)
 {
 	log_error("server: %s: %s", what, strerror(-error));
@@ -98,8 +113,16 @@ int server_main(const struct server_start *start)
 	if (result < 0)
 		return failed("reader thread", result);
 	if (config->print != PRINT_OFF) {
-		result = print_start(pipeline, symbols, config->print == PRINT_JSON, STDOUT_FILENO,
-				     output_closed, &socket, &print);
+		result = print_start(&(struct print_options){ .pipeline = pipeline,
+							      .symbols = symbols,
+							      .json = config->print == PRINT_JSON,
+							      .fd = STDOUT_FILENO,
+							      .own_pid = start->own_pid,
+							      .api_port =
+								      port_of(start->api_listener),
+							      .closed = output_closed,
+							      .context = &socket },
+				     &print);
 		if (result < 0)
 			return failed("printing", result);
 	}

@@ -54,14 +54,15 @@ struct stream_ledger {
 #define STREAM_RING_BYTES (4 * 1024 * 1024)
 #endif
 
-#define STREAM(name, event_type)                                                                   \
+/* What else is said of a stream follows its type: ONLY_WITH(), PRINT_LINE(), … */
+#define STREAM(name, event_type, ...)                                                              \
 	/* Set by the loader along with the ring's size. */                                        \
 	const volatile __u32 name##_wakeup_bytes = STREAM_RING_BYTES / 16;                         \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_RINGBUF);                                                \
 		__uint(max_entries, STREAM_RING_BYTES);                                            \
 		__type(value, event_type);                                                         \
-	} name SEC(".maps") ANNOTATION("stream");                                                  \
+	} name SEC(".maps") ANNOTATION("stream") __VA_ARGS__;                                      \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                           \
 		__uint(max_entries, 1);                                                            \

@@ -5,8 +5,8 @@
  * time by the running kernel's BTF (CO-RE), so order and neighbours do not matter, and no kernel
  * header or BTF is needed to build.
  *
- * Sources: include/uapi/linux/bpf.h, include/linux/{sched,fdtable,fs,net,skbuff,netdevice}.h,
- * include/net/sock.h.
+ * Sources: include/uapi/linux/bpf.h, include/linux/{sched,fdtable,fs,net,skbuff,netdevice,tty}.h,
+ * include/net/sock.h, asm/{ptrace,thread_info}.h of each architecture.
  */
 #ifndef KERNEL_BPF_H
 #define KERNEL_BPF_H
@@ -44,6 +44,7 @@ enum {
 	BPF_MAP_TYPE_LRU_PERCPU_HASH = 10,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 
 enum {
@@ -51,6 +52,10 @@ enum {
 	BPF_NOEXIST = 1,
 	BPF_EXIST = 2,
 	BPF_F_NO_PREALLOC = 1,
+};
+
+enum {
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
 enum {
@@ -67,6 +72,7 @@ enum {
 /* enum bpf_func_id, to ask whether the running kernel has a helper. */
 enum bpf_func_id {
 	BPF_FUNC_get_current_task_btf = 158,
+	BPF_FUNC_check_mtu = 163,
 };
 
 /*
@@ -164,10 +170,40 @@ enum bpf_hdr_start_off {
 	BPF_HDR_START_NET,
 };
 
+/* include/uapi/linux/stat.h */
+enum {
+	S_IFMT = 0170000,
+	S_IFIFO = 0010000,
+	S_IFCHR = 0020000,
+	S_IFREG = 0100000,
+	S_IFSOCK = 0140000,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct super_block {
+	__u32 s_dev;
+};
+
+struct inode {
+	unsigned short i_mode;
+	__u32 i_rdev;
+	struct super_block *i_sb;
+	unsigned long i_ino;
+};
+
 struct file {
+	struct inode *f_inode;
 	void *private_data;
+};
+
+struct tty_struct {
+	struct tty_struct *link; /* of a pseudo-terminal: the other side */
+};
+
+/* private_data of a file that is a terminal */
+struct tty_file_private {
+	struct tty_struct *tty;
 };
 
 struct fdtable {
@@ -187,11 +223,34 @@ struct signal_struct {
 	atomic_t live; /* threads of the process that have not begun to exit */
 };
 
+struct thread_info {
+	unsigned long flags;
+	__u32 status; /* x86 alone */
+};
+
 struct task_struct {
+	struct thread_info thread_info;
+	int tgid;
+	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	__u64 start_boottime; /* ns; of an exec by another thread, that of the first one */
 	struct signal_struct *signal;
 	struct files_struct *files;
 	char comm[16];
+};
+
+/* What a system call began with: its number, and the first argument as it was then. */
+struct pt_regs {
+#if defined(__TARGET_ARCH_x86)
+	unsigned long orig_ax, bx, di;
+#elif defined(__TARGET_ARCH_arm64)
+	__u64 orig_x0;
+	__s32 syscallno;
+#elif defined(__TARGET_ARCH_arm)
+	unsigned long uregs[18];
+#else /* riscv */
+	unsigned long orig_a0, a7;
+#endif
 };
 
 struct ns_common {
@@ -231,15 +290,29 @@ struct dst_entry {
 	struct net_device *dev;
 };
 
+struct in6_addr {
+	__u8 bytes[16];
+};
+
 struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num; /* the local port */
 	unsigned short skc_family;
 	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol; /* a bit-field before 5.6 */
 	__u16 sk_type;
+};
+
+struct unix_sock {
+	struct sock *peer;
 };
 
 struct socket {

@@ -13,6 +13,7 @@
 
 #define GROUP_TAG "hook:"
 #define INTERFACE_TAG "interface:"
+#define PARAMETERS_TAG "with:"
 
 /* ---- reading ---- */
 
@@ -20,6 +21,8 @@ void hooks_free(struct hooks *hooks)
 {
 	if (!hooks)
 		return;
+	for (size_t i = 0; i < hooks->function_count; i++)
+		free(hooks->functions[i].parameters);
 	free(hooks->functions);
 	free(hooks->groups);
 	free(hooks);
@@ -93,6 +96,15 @@ static int apply_group(struct hooks *hooks, struct hook_function *function, cons
 	return 0;
 }
 
+static int apply_parameters(struct hooks *hooks, struct hook_function *function, const char *text)
+{
+	(void)hooks;
+	if (function->parameters)
+		return -EINVAL;
+	function->parameters = strdup(text);
+	return function->parameters ? 0 : -ENOMEM;
+}
+
 static const struct {
 	const char *prefix;
 	int (*apply)(struct hooks *hooks, struct hook_function *function, const char *text);
@@ -102,6 +114,7 @@ static const struct {
 	{ INTERFACE_TAG, hooks_apply_direction,
 	  "must be the only interface:ingress:RANK or interface:egress:RANK, on an XDP or tc "
 	  "function" },
+	{ PARAMETERS_TAG, apply_parameters, "must be the only with:PARAMETERS" },
 };
 
 static int read_tag(struct hooks *hooks, struct hook_function *function, const char *text,
@@ -109,11 +122,17 @@ static int read_tag(struct hooks *hooks, struct hook_function *function, const c
 {
 	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
 		size_t length = strlen(tags[i].prefix);
+		int r;
 
 		if (strncmp(text, tags[i].prefix, length))
 			continue;
-		if (tags[i].apply(hooks, function, text + length) == 0)
+		r = tags[i].apply(hooks, function, text + length);
+		if (r == 0)
 			return 0;
+		if (r == -ENOMEM) {
+			message_format(error, error_size, "%s", strerror(ENOMEM));
+			return r;
+		}
 		message_format(error, error_size, "function %s: \"%s\" %s", function->name, text,
 			       tags[i].form);
 		return -EINVAL;
@@ -128,6 +147,7 @@ static int read_tags(struct hooks *hooks, const struct btf *btf, char *error, si
 		const struct btf_type *target;
 		struct hook_function *function;
 		const char *text;
+		int r;
 
 		if (!btf_is_decl_tag(tag) || btf_decl_tag(tag)->component_idx != -1)
 			continue;
@@ -136,8 +156,11 @@ static int read_tags(struct hooks *hooks, const struct btf *btf, char *error, si
 		if (!target || !text || !btf_is_func(target))
 			continue;
 		function = find_function(hooks, btf__name_by_offset(btf, target->name_off));
-		if (function && read_tag(hooks, function, text, error, error_size) < 0)
-			return -EINVAL;
+		if (!function)
+			continue;
+		r = read_tag(hooks, function, text, error, error_size);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -258,9 +281,53 @@ static bool is_hopeless(struct kernel_features *kernel, const struct hook_functi
 
 static bool is_chosen(const struct hooks *hooks, const struct hook_function *function)
 {
+	if (function->left_out)
+		return false;
 	if (function->on_interface)
 		return hooks_is_best_on_interface(hooks, function);
 	return function->group == NO_GROUP || hooks->groups[function->group].rank == function->rank;
+}
+
+static int set_parameters(struct hook_function *function,
+			  int (*is_set)(void *context, const char *name), void *context,
+			  char *error, size_t error_size)
+{
+	FREE char *names = strdup(function->parameters);
+	char *rest = NULL;
+
+	if (!names) {
+		message_format(error, error_size, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	function->left_out = true;
+	for (char *name = strtok_r(names, "|", &rest); name; name = strtok_r(NULL, "|", &rest)) {
+		int r = is_set(context, name);
+
+		if (r < 0) {
+			message_format(error, error_size,
+				       "function %s: \"with:%s\" names no parameter",
+				       function->name, name);
+			return r;
+		}
+		if (r)
+			function->left_out = false;
+	}
+	return 0;
+}
+
+int hooks_set_parameters(struct hooks *hooks, int (*is_set)(void *context, const char *name),
+			 void *context, char *error, size_t error_size)
+{
+	for (size_t i = 0; i < hooks->function_count; i++) {
+		int r = 0;
+
+		if (hooks->functions[i].parameters)
+			r = set_parameters(&hooks->functions[i], is_set, context, error,
+					   error_size);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 bool hooks_give_way(struct hooks *hooks, const char *function_name, const char *why, char *error,

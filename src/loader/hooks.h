@@ -24,9 +24,14 @@ int hooks_new(const struct bpf_object *bpf, struct hooks **ret_hooks, char *erro
 void hooks_free(struct hooks *hooks);
 DEFINE_CLEANUP(hooks, hooks_free)
 
+/* Leaves out functions tagged "with:A|B" of which `is_set` says 0 for every name; it says 1 of one
+ * that is set. 0, or what it says below 0, with a line in `error`. */
+int hooks_set_parameters(struct hooks *hooks, int (*is_set)(void *context, const char *name),
+			 void *context, char *error, size_t error_size);
+
 /* Sets which functions of an opened object are loaded: the needed ones, and of each group the
- * best rank that did not fail and is not hopeless on this kernel. 0, or -errno with a line in
- * `error`. */
+ * best rank that did not fail and is not hopeless on this kernel; none that is left out. 0, or
+ * -errno with a line in `error`. */
 int hooks_select(struct hooks *hooks, struct kernel_features *kernel, struct bpf_object *bpf,
 		 char *error, size_t error_size);
 

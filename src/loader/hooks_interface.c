@@ -123,8 +123,8 @@ bool hooks_is_best_on_interface(const struct hooks *hooks, const struct hook_fun
 	for (size_t i = 0; i < hooks->function_count; i++) {
 		const struct hook_function *other = &hooks->functions[i];
 
-		if (other->on_interface && !other->refused && other->hook == function->hook &&
-		    other->rank < function->rank)
+		if (other->on_interface && !other->refused && !other->left_out &&
+		    other->hook == function->hook && other->rank < function->rank)
 			return false;
 	}
 	return !function->refused;
@@ -143,7 +143,7 @@ bool hooks_refuse_on_interface(struct hooks *hooks, struct hook_function *functi
 	for (size_t i = 0; i < hooks->function_count; i++) {
 		const struct hook_function *other = &hooks->functions[i];
 
-		if (other->on_interface && !other->refused &&
+		if (other->on_interface && !other->refused && !other->left_out &&
 		    other->direction == function->direction)
 			return true;
 	}

@@ -20,7 +20,9 @@ struct hook_function {
 	bool on_interface;
 	enum interface_direction direction;
 	enum interface_hook hook;
-	bool refused; /* does not work */
+	bool refused;	  /* does not work */
+	char *parameters; /* "latency|stream": one of them has to be set; NULL: none */
+	bool left_out;	  /* and none is */
 };
 
 struct hook_group {

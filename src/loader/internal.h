@@ -97,6 +97,7 @@ struct loader {
 	uint64_t look_at; /* boot ns: when to look at them without a word; 0: not planned */
 	int statistics;	  /* keeps the kernel's run accounting switched on; -1: not by us */
 	unsigned int possible_cpus;
+	uint32_t own_pid; /* loader/own_pid.h; 0: unknown */
 	bool ending;
 	int exit_status;
 };

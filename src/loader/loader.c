@@ -16,6 +16,7 @@
 #include "loader/data_dir.h"
 #include "loader/internal.h"
 #include "loader/object.h"
+#include "loader/own_pid.h"
 
 #define EXIT_USAGE 2
 #define ACCOUNTS_SIZE (STREAM_ACCOUNTS * sizeof(struct stream_account))
@@ -99,6 +100,11 @@ static int check_machine(struct loader *loader)
 	if (r < 0)
 		return fail("cannot count the CPUs", r);
 	loader->possible_cpus = (unsigned int)r;
+	r = own_pid_read(&loader->own_pid);
+	if (r < 0)
+		log_warn("programs cannot tell this process from others in this PID namespace: "
+			 "start it in the initial one, lest it observe itself (%s)",
+			 strerror(-r));
 	return 0;
 }
 

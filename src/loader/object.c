@@ -106,7 +106,7 @@ static int share_maps(struct bpf_object *bpf, const struct bpf_object *from)
 		const struct bpf_map *other;
 		int r;
 
-		if (bpf_map__is_internal(map))
+		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map))
 			continue;
 		other = bpf_object__find_map_by_name(from, bpf_map__name(map));
 		if (!other)
@@ -118,10 +118,33 @@ static int share_maps(struct bpf_object *bpf, const struct bpf_object *from)
 	return 0;
 }
 
+/* Types up to the ring buffer's are in every kernel that takes these objects at all. What kernel or
+ * libbpf does not know is not made, and a function that needs it does not load. */
+static int leave_out_maps(struct bpf_object *bpf)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, bpf)
+	{
+		int r = 1;
+
+		if (bpf_map__type(map) > BPF_MAP_TYPE_RINGBUF)
+			r = libbpf_probe_bpf_map_type(bpf_map__type(map), NULL);
+		if (r == 0 || r == -EOPNOTSUPP)
+			r = bpf_map__set_autocreate(map, false);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int prepare(const struct object *object, struct bpf_object *bpf,
 		   const struct bpf_object *maps_from)
 {
 	int r = rings_prepare(bpf, object->ring_bytes);
+
+	if (!r)
+		r = leave_out_maps(bpf);
 
 	if (!r && object->rodata)
 		r = rodata_put(bpf, object->rodata, object->rodata_size);
@@ -181,6 +204,19 @@ static size_t count_functions(const struct bpf_object *bpf)
 	return count;
 }
 
+struct constants {
+	const struct bpf_object *bpf;
+	const struct object *object;
+};
+
+static int is_set(void *context, const char *name)
+{
+	const struct constants *constants = context;
+
+	return rodata_is_set(constants->bpf, constants->object->rodata,
+			     constants->object->rodata_size, name);
+}
+
 /* What is the same for every try: the choice, and the parameters. */
 static int read_object(struct object *object, const struct object_options *options, char *error,
 		       size_t error_size)
@@ -203,7 +239,11 @@ static int read_object(struct object *object, const struct object_options *optio
 		message_format(error, error_size, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	return rodata_make(bpf, options, &object->rodata, &object->rodata_size, error, error_size);
+	r = rodata_make(bpf, options, &object->rodata, &object->rodata_size, error, error_size);
+	if (r < 0)
+		return r;
+	return hooks_set_parameters(object->hooks, is_set, &(struct constants){ bpf, object },
+				    error, error_size);
 }
 
 int object_load(const char *name, const void *bytes, size_t size,

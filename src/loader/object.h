@@ -7,7 +7,9 @@
  * rank 1 is tried first, and functions of one group and rank belong together. Exactly one rank of
  * each group runs. A function that fails to load *or* to attach gives way to the next rank of its
  * group (arm64 before 6.2 loads fentry and refuses the attach), and the reason is kept. Functions
- * without a tag are needed.
+ * without a tag are needed. Functions tagged "with:A|B" are left out unless the parameter A or B is
+ * set, that is, not 0, "" or false. Maps of a type that this kernel does not have are not made: a
+ * function that uses one gives way to the next.
  *
  * Functions of network interfaces (SEC("xdp"), SEC("tc"); tag "interface:DIRECTION:RANK") are
  * alternatives for each interface anew: loaded here, attached by interfaces.c.
@@ -40,6 +42,7 @@ struct object_options {
 	size_t setting_count;
 	uint32_t ring_bytes; /* 0: as the object asks; rounded up to a power of two of pages */
 	bool interfaces;     /* there are some to attach to */
+	uint32_t own_pid;    /* loader/own_pid.h, for objects that ask; 0: unknown */
 	/* Of the same bytes: its maps become the new object's too, so that counts and rings go
 	 * on when a parameter changes. NULL: maps of its own. */
 	const struct object *replaces;

@@ -39,6 +39,7 @@ static int load(struct loader *loader, struct program *program, const struct obj
 		.settings = settings,
 		.ring_bytes = loader->config->ring_bytes,
 		.interfaces = loader->config->interface_count > 0,
+		.own_pid = loader->own_pid,
 		.replaces = replaces,
 	};
 

@@ -69,6 +69,7 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 		/* This process's copies. */
 		.credentials = loader->credentials,
 		.certificate = loader->certificate,
+		.own_pid = loader->own_pid,
 		.accounts = loader->accounts,
 		.generation = loader->server.generation,
 	};

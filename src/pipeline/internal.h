@@ -167,6 +167,8 @@ size_t pipeline_round(struct pipeline *pipeline);
 
 int reader_init(struct pipeline *pipeline);
 void reader_fini(struct pipeline *pipeline);
+/* Wakes whoever subscribed. Any thread. */
+void reader_wake_subscribers(struct pipeline *pipeline);
 /* Begins, or ends, to read a ring, and waits until the reader has done so. After a removal nobody
  * else knows the source. */
 int reader_add(struct pipeline *pipeline, struct source *source);

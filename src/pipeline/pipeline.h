@@ -83,7 +83,8 @@ bool pipeline_alive(const struct pipeline *pipeline);
 /* Nanoseconds since the reader thread last came round all rings; 0 when it does not run. */
 uint64_t pipeline_drain_lag(const struct pipeline *pipeline);
 /* A descriptor that becomes readable (eventfd semantics, non-blocking) after new events were
- * published; for followers. Returns fd or -errno. The caller unsubscribes, then closes it. */
+ * published, and after a program changed; for followers. Returns fd or -errno. The caller
+ * unsubscribes, then closes it. */
 int pipeline_subscribe(struct pipeline *pipeline);
 void pipeline_unsubscribe(struct pipeline *pipeline, int fd);
 

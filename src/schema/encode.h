@@ -60,8 +60,9 @@ void csv_encode_header(const struct csv_columns *columns, struct buffer *out);
 void event_encode_csv(const struct event *event, const struct encoding *encoding,
 		      const struct csv_columns *columns, struct buffer *out);
 
-/* One line for people: "03:45:28.123456 connection curl[1234] destination=1.1.1.1:443 protocol=TCP
- * …", no line end, control characters escaped. */
+/* One line for people, no line end, control characters escaped: as the stream's own line says
+ * (annotation "print:", null reads "-"), else "03:45:28.123456 connection curl[1234]
+ * destination=1.1.1.1:443 protocol=TCP …". */
 void event_encode_text(const struct event *event, const struct encoding *encoding,
 		       struct buffer *out);
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/digits.h"
 #include "base/text.h"
+#include "schema/template.h"
 #include "schema/value.h"
 
 void field_encode_text(const struct event *event, const struct field *field,
@@ -80,6 +81,43 @@ static void append_visible(struct buffer *out, const char *text, size_t length)
 	}
 }
 
+/* A value among words: no quotes, and nothing that could drive a terminal. */
+static void append_value(const struct event *event, const struct field *field,
+			 const struct encoding *encoding, struct buffer *out)
+{
+	const char *text;
+	size_t length;
+
+	if (field_is_null(event->schema, field, event->record, event->length)) {
+		buffer_append_char(out, '-');
+		return;
+	}
+	text = value_text(event->schema, field, event->record, event->length, &length);
+	if (text)
+		append_visible(out, text, length);
+	else
+		field_encode_text(event, field, encoding, out);
+}
+
+/* As the source asks; its placeholders were checked when it was read. */
+static void append_line(const struct event *event, const struct encoding *encoding,
+			struct buffer *out)
+{
+	const struct stream_schema *stream = event->schema;
+	const char *text = stream->print_line;
+	struct template_part part;
+
+	while (template_next(&text, &part)) {
+		if (!part.is_name) {
+			buffer_append(out, part.text, part.length);
+			continue;
+		}
+		for (size_t i = 0; i < stream->field_count; i++)
+			if (template_part_is(&part, stream->fields[i].name))
+				append_value(event, &stream->fields[i], encoding, out);
+	}
+}
+
 static bool needs_quotes(const char *text, size_t length)
 {
 	if (!length)
@@ -145,6 +183,10 @@ void event_encode_text(const struct event *event, const struct encoding *encodin
 	const struct field *pid = &stream->fields[HEADER_PID];
 	char time[CLOCK_RFC3339_SIZE];
 
+	if (stream->print_line) {
+		append_line(event, encoding, out);
+		return;
+	}
 	clock_format_rfc3339(event->timestamp + (uint64_t)encoding->boot_to_real, time);
 	/* hh:mm:ss.uuuuuu out of the middle of "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ" */
 	buffer_append(out, time + 11, 15);

@@ -197,7 +197,7 @@ def test_repeated(shared_server, document, fields, scene):
 
 def test_unknown_parameters(shared_server, document):
     for operation in operations(document):
-        if operation.method != "GET":
+        if operation.method != "GET" or operation.is_page:
             continue
         for name in ("nosuch", "Limit", "limit ", "pid[]", "__proto__", "a" * 3000):
             response = shared_server.api.request("GET", target(

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from . import tools
+from .calls import Calls
 from .network import Network
 from .server import Server
 from .wait import wait_for as wait
@@ -98,6 +99,20 @@ def start_trigger():
     yield start
     for trigger in triggers:
         trigger.kill()
+
+
+@pytest.fixture
+def calls():
+    """calls("read=3", "write=5", threads=2) → harness.calls.Calls that wait; ended at the end."""
+    started = []
+
+    def start(*orders, **options):
+        started.append(Calls(*orders, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
 
 
 @pytest.fixture

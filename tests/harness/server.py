@@ -36,10 +36,11 @@ class Server:
     """
 
     def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True,
-                 tls=None, namespace=None):
+                 tls=None, namespace=None, output=None):
         """`defaults=False` passes no address options; the prefix goes before the binary; `tls` is
         an ssl.SSLContext for what is served by TLS; in a network namespace it runs, and is asked,
-        there. The data directory goes with the server, unless an argument names another."""
+        there. The data directory goes with the server, unless an argument names another. `output`
+        is another standard output than the one that is read here."""
         if namespace is not None:
             command_prefix = (*namespace.command(), *command_prefix)
         self.namespace = namespace
@@ -54,11 +55,12 @@ class Server:
         own["EBPF_SERVER_DATA_DIR"] = self.own_data
         self.process = subprocess.Popen(
             [*command_prefix, server_binary(), *ports, *map(str, arguments)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
             start_new_session=True, env=own | (environment or {}))
         self.readers = [threading.Thread(target=self._read, args=pair, daemon=True)
                         for pair in ((self.process.stdout, self.output),
-                                     (self.process.stderr, self.log))]
+                                     (self.process.stderr, self.log)) if pair[0]]
         for reader in self.readers:
             reader.start()
 

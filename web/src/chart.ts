@@ -48,7 +48,7 @@ const faint = (colour: string) => colour.replace("rgb(", "rgba(").replace(")", "
 
 const FONT = '11px "Inter Variable", system-ui, sans-serif';
 
-function axes(format: (value: number) => string): uPlot.Axis[] {
+function axes(format: (value: number) => string, height: number): uPlot.Axis[] {
 	const shared = {
 		stroke: css("--muted"),
 		font: FONT,
@@ -68,7 +68,7 @@ function axes(format: (value: number) => string): uPlot.Axis[] {
 			...shared,
 			size: 56,
 			gap: 6,
-			space: 36,
+			space: height < 120 ? 20 : 36,
 			values: (_, splits) => splits.map((value) => (value === null ? "" : format(value))),
 		},
 	];
@@ -144,7 +144,10 @@ export function chart(options: ChartOptions): Chart {
 					x: { range: (_u, low, high) => last?.[2] ?? [low, high] },
 					y: { range: (_u, low, high) => heights(low, high) },
 				},
-				axes: axes((value) => (format === rate ? short(value) : format(value))),
+				axes: axes(
+					(value) => (format === rate ? short(value) : format(value)),
+					options.height,
+				),
 				cursor: {
 					y: false,
 					points: { size: 6 },

@@ -28,7 +28,7 @@ function width(name: string, field: Field | undefined): number {
 	if (field.type === "ip") return 18;
 	if (field.type === "symbol") return 30;
 	if (field.type === "string") return field.name === "interface" ? 11 : 26;
-	if (field.type === "enum") return Math.max(13, Math.min(20, field.name.length + 3));
+	if (field.type === "enum") return Math.max(16, Math.min(20, field.name.length + 3));
 	return Math.max(10, field.name.length + 3);
 }
 

@@ -30,6 +30,8 @@ export interface Summary {
 	other: { count: number; groups: number; counts?: number[] };
 	total: { count: number; groups: number; counts?: number[] };
 	histogram: { start: string; end: string; bucket_ns: number; buckets: number } | null;
+	/** False when there were too many groups to tell them all apart. */
+	exact: boolean;
 	complete: boolean;
 	lost: number;
 }
@@ -169,7 +171,8 @@ export function topList(
 							h(
 								"span",
 								{ class: "top-name" },
-								several(summary.other.groups, "other"),
+								(summary.exact ? "" : "at least ") +
+									several(summary.other.groups, "other"),
 							),
 							h("span", { class: "top-share" }, percent(summary.other.count / sum)),
 							h("span", { class: "top-count" }, short(summary.other.count)),

@@ -273,6 +273,7 @@ export function live(): View {
 
 	const timer = setInterval(tick, 1000);
 	setPaused(false);
+	tick();
 
 	return {
 		element,
