@@ -44,6 +44,7 @@ enum status {
 struct answer {
 	unsigned int status; /* 0: not answered yet */
 	const char *media_type;
+	const char *bad_request; /* `error` of a 400 where users of a route know it otherwise */
 	struct buffer body;
 	bool as_is; /* never compressed on its way out */
 	/* Instead of the body: bytes that stay where they are; goes with as_is. */

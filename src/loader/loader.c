@@ -60,10 +60,23 @@ static int open_accounts(struct loader *loader)
 	return loader->books ? 0 : -ENOMEM;
 }
 
+static int open_lists(struct loader *loader)
+{
+	loader->shared = shared_maps_new(list_map_forms);
+	if (!loader->shared)
+		return -ENOMEM;
+	loader->lists = list_maps_new(loader->shared);
+	if (!loader->lists)
+		return -ENOMEM;
+	return list_maps_set_option(loader->lists, SHARED_IPS, loader->config->ip_list_mode);
+}
+
 static int open_tables(struct loader *loader)
 {
 	int r = open_accounts(loader);
 
+	if (!r)
+		r = open_lists(loader);
 	if (!r)
 		r = programs_open(loader);
 	return r < 0 ? fail("cannot start", r) : 0;
@@ -72,6 +85,8 @@ static int open_tables(struct loader *loader)
 static void loader_fini(struct loader *loader)
 {
 	programs_close(loader);
+	list_maps_free(loader->lists);
+	shared_maps_free(loader->shared);
 	secrets_close(loader);
 	listeners_close(&loader->listeners);
 	if (loader->data_dir >= 0)
