@@ -281,7 +281,10 @@ scenario("a server that wants a credential is given one, kept by the tab", async
 	await page.keyboard.press("p");
 	await page.getByRole("switch", { name: "packet_drop runs" }).uncheck({ force: true });
 	await page.getByRole("alert").filter({ hasText: "admin is needed" }).waitFor();
-	assert(await page.getByRole("switch", { name: "packet_drop runs" }).isChecked());
+	await stage.until(
+		() => page.getByRole("switch", { name: "packet_drop runs" }).isChecked(),
+		"the switch as it is",
+	);
 
 	await page.getByRole("button", { name: "Log out" }).click();
 	await dialog.getByLabel("Name").fill(name);
