@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 
 struct json;
+struct source;
 
 /* HTTP statuses that this API gives (RFC 9110, RFC 6585). */
 enum status {
@@ -32,6 +33,7 @@ enum status {
 #define MEDIA_NDJSON "application/x-ndjson"
 #define MEDIA_CSV "text/csv; charset=utf-8"
 #define MEDIA_TEXT "text/plain; charset=utf-8"
+#define MEDIA_EVENT_STREAM "text/event-stream"
 
 #define ANSWER_HEADERS 6
 
@@ -39,6 +41,7 @@ struct answer {
 	unsigned int status; /* 0: not answered yet */
 	const char *media_type;
 	struct buffer body;
+	struct source *source; /* the body comes in pieces (api/source.h); `body` is empty then */
 	struct {
 		const char *name;
 		char value[96];

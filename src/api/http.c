@@ -16,16 +16,18 @@
 #include "api/answer.h"
 #include "api/compress.h"
 #include "api/routes.h"
+#include "api/source.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 
 #define THREADS 2
-/* Of each listener. All who come from this machine come from one address. */
+/* Of each listener, besides the streams. All who come from this machine come from one address. */
 #define CONNECTIONS 1024u
 #define CONNECTIONS_OF_ONE_ADDRESS 512u
 #define IDLE_SECONDS 30u
+#define STREAMS 256u
 /* A body that is too large is read to its end, so that the sender reads the answer; up to here. */
 #define DISCARD_LIMIT (1u << 20)
 /* How far the wall clock may go from the kept offset before that is taken anew. */
@@ -95,11 +97,14 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exc
 	log_debug("api: %s answered %u, %zu bytes, %" PRIu64 " us", exchange->request.target,
 		  answer->status, answer->body.length,
 		  (clock_boot_ns() - exchange->started) / 1000);
-	response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
-						   MHD_RESPMEM_MUST_FREE);
+	/* Either is the response's now. */
+	if (answer->source)
+		response = source_response(TAKE(answer->source), connection);
+	else
+		response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
+							   MHD_RESPMEM_MUST_FREE);
 	if (!response)
 		return MHD_NO;
-	/* It is the response's now. */
 	answer->body = (struct buffer)BUFFER_INIT;
 	add_headers(response, answer, compressible, compressed);
 	result = MHD_queue_response(connection, answer->status, response);
@@ -305,12 +310,13 @@ static bool is_loopback(int fd)
 		ip6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
 }
 
-static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int threads)
+static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int threads,
+				       unsigned int streams)
 {
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL },
-		{ MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ONE_ADDRESS, NULL },
+		{ MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS + streams, NULL },
+		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ONE_ADDRESS + streams, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
 		/* A pool of one is none. */
 		{ threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads,
@@ -323,7 +329,8 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int t
 	/* Signals are for the threads that wait for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+	daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+					  MHD_ALLOW_SUSPEND_RESUME,
 				  0, NULL, NULL, on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER,
 				  on_log, NULL, MHD_OPTION_ARRAY, options,
 				  MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
@@ -347,7 +354,7 @@ static int listener_start(struct listener *listener, struct api *api, int fd, bo
 	listener->metrics = metrics;
 	listener->loopback = is_loopback(fd);
 	errno = 0;
-	listener->daemon = start_daemon(listener, threads);
+	listener->daemon = start_daemon(listener, threads, sources_most(api->sources));
 	if (!listener->daemon)
 		return errno ? -errno : -EIO;
 	return 0;
@@ -382,7 +389,8 @@ int api_start(const struct api_options *options, struct api **ret_api, char *err
 	for (size_t i = 0; i < ARRAY_SIZE(api->listeners); i++)
 		api->listeners[i].fd = -1;
 	api->answers = answers_new();
-	if (!api->answers) {
+	api->sources = sources_new(options->max_streams ? options->max_streams : STREAMS);
+	if (!api->answers || !api->sources) {
 		snprintf(error, error_size, "out of memory");
 		return -ENOMEM;
 	}
@@ -403,8 +411,11 @@ void api_stop(struct api *api)
 {
 	if (!api)
 		return;
+	/* The library takes no connection for ended that is set aside. */
+	sources_end(api->sources);
 	for (size_t i = 0; i < ARRAY_SIZE(api->listeners); i++)
 		listener_stop(&api->listeners[i]);
+	sources_free(api->sources);
 	free(api->answers);
 	free(api);
 }

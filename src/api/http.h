@@ -26,6 +26,8 @@ enum method {
 /* The longest body that is read. */
 #define BODY_LIMIT 65536u
 
+struct sources;
+
 struct request {
 	struct api *api;
 	unsigned int method; /* one of enum method; 0 for any other */
@@ -61,6 +63,7 @@ struct api {
 	/* A change of a program is under way: it may take seconds, and must not take every
 	 * thread. */
 	atomic_bool changing;
+	struct sources *sources; /* streams that are open */
 	/* Answers given, by route and status: see api/metrics.c. */
 	_Atomic uint64_t *answers;
 };

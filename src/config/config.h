@@ -53,9 +53,10 @@ struct config {
 	size_t setting_count;
 	enum config_print print;
 	enum log_level log_level;
-	size_t memory;	     /* bytes of the hot store */
-	uint32_t ring_bytes; /* of each ring buffer, a power of two; 0: as the program asks */
-	uint32_t max_series; /* of one metric */
+	size_t memory;	      /* bytes of the hot store */
+	uint32_t ring_bytes;  /* of each ring buffer, a power of two; 0: as the program asks */
+	uint32_t max_series;  /* of one metric */
+	uint32_t max_streams; /* live streams at once */
 	bool insecure;
 	bool program_stats; /* switch the kernel's run accounting on */
 	bool check_config;

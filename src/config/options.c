@@ -16,6 +16,7 @@
 #define RING_MINIMUM (64ULL << 10)
 #define RING_MAXIMUM (1ULL << 30)
 #define MAX_SERIES_MAXIMUM 1000000u
+#define MAX_STREAMS_MAXIMUM 10000u
 
 #ifdef DEBUG /* make build-dev */
 #define DEFAULT_LOG_LEVEL "debug"
@@ -200,6 +201,17 @@ static int set_max_series(struct draft *draft, const char *value)
 	return 0;
 }
 
+static int set_max_streams(struct draft *draft, const char *value)
+{
+	uint64_t streams;
+
+	if (text_parse_u64(value, 1, MAX_STREAMS_MAXIMUM, &streams))
+		return draft_fail(draft, "'%s' is not a number from 1 to %u", value,
+				  MAX_STREAMS_MAXIMUM);
+	draft->config->max_streams = (uint32_t)streams;
+	return 0;
+}
+
 static int set_switch(struct draft *draft, bool *flag, const char *value)
 {
 	if (text_parse_bool(value, flag))
@@ -245,6 +257,13 @@ static const struct config_option listening_options[] = {
 		.default_value = "1000",
 		.help = "Series of one metric at most; the largest are shown, and the rest "
 			"together as one more, other.",
+	},
+	{
+		.name = "max-streams", .argument = "COUNT", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_max_streams,
+		.default_value = "256",
+		.help = "Live streams that may be open at once; who comes when they are is asked "
+			"to try again later.",
 	},
 	{
 		.name = "insecure", .value = VALUE_SWITCH,
