@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "api/answer.h"
 #include "api/compress.h"
@@ -21,6 +22,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "live/live.h"
 
 #define THREADS 2
 /* Of each listener, besides the streams. All who come from this machine come from one address. */
@@ -37,7 +39,8 @@
 struct exchange {
 	struct request request;
 	bool begun;
-	size_t received; /* bytes of the body, kept or not */
+	struct source *stream; /* sends by itself; when the library asks again, it is over */
+	size_t received;       /* bytes of the body, kept or not */
 	uint64_t started;
 };
 
@@ -60,27 +63,65 @@ int64_t api_boot_to_real(struct api *api)
 
 /* ---- answers out ---- */
 
-static void add_headers(struct MHD_Response *response, const struct answer *answer,
-			bool compressible, bool compressed)
+typedef void add_header(void *context, const char *name, const char *value);
+
+static void each_header(const struct answer *answer, bool compressible, bool compressed,
+			add_header *add, void *context)
 {
 	/* Without a body there is no type. */
 	if (answer->status != STATUS_NO_CONTENT)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->media_type);
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+		add(context, MHD_HTTP_HEADER_CONTENT_TYPE, answer->media_type);
+	add(context, "X-Content-Type-Options", "nosniff");
+	add(context, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	if (compressible)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
-					MHD_HTTP_HEADER_ACCEPT_ENCODING);
+		add(context, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	if (compressed)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+		add(context, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
 	for (size_t i = 0; i < answer->header_count; i++)
-		MHD_add_response_header(response, answer->headers[i].name,
-					answer->headers[i].value);
+		add(context, answer->headers[i].name, answer->headers[i].value);
+}
+
+static void add_to_response(void *context, const char *name, const char *value)
+{
+	MHD_add_response_header(context, name, value);
+}
+
+static void add_to_head(void *context, const char *name, const char *value)
+{
+	buffer_printf(context, "%s: %s\r\n", name, value);
+}
+
+/* The head of a stream, which the library does not send. Its end is that of the connection. */
+static void write_head(struct buffer *head, const struct answer *answer)
+{
+	const time_t now = (time_t)(clock_real_ns() / NS_PER_SECOND);
+	struct tm parts;
+	char date[64];
+
+	gmtime_r(&now, &parts);
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+	buffer_printf(head, "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\n", answer->status,
+		      status_text(answer->status), date);
+	each_header(answer, false, false, add_to_head, head);
+	buffer_append_string(head, "\r\n");
 }
 
 static const char *request_header(struct MHD_Connection *connection, const char *name)
 {
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* False: the library is to send it. */
+static bool send_stream(struct MHD_Connection *connection, struct exchange *exchange,
+			struct answer *answer)
+{
+	BUFFER head = BUFFER_INIT;
+
+	write_head(&head, answer);
+	if (head.failed || !source_send(answer->source, connection, &head))
+		return false;
+	exchange->stream = TAKE(answer->source);
+	return true;
 }
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exchange *exchange,
@@ -91,12 +132,15 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exc
 		compressible &&
 		compress_accepted(request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING)) &&
 		compress_body(&answer->body) == 0;
+	const struct request *request = &exchange->request;
 	struct MHD_Response *response;
 	enum MHD_Result result;
 
-	log_debug("api: %s answered %u, %zu bytes, %" PRIu64 " us", exchange->request.target,
-		  answer->status, answer->body.length,
-		  (clock_boot_ns() - exchange->started) / 1000);
+	log_debug("api: %s answered %u, %zu bytes, %" PRIu64 " us", request->target, answer->status,
+		  answer->body.length, (clock_boot_ns() - exchange->started) / 1000);
+	if (answer->source && request->method == METHOD_GET &&
+	    send_stream(connection, exchange, answer))
+		return MHD_YES;
 	/* Either is the response's now. */
 	if (answer->source)
 		response = source_response(TAKE(answer->source), connection);
@@ -106,7 +150,7 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exc
 	if (!response)
 		return MHD_NO;
 	answer->body = (struct buffer)BUFFER_INIT;
-	add_headers(response, answer, compressible, compressed);
+	each_header(answer, compressible, compressed, add_to_response, response);
 	result = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -121,6 +165,7 @@ static enum MHD_Result answer_request(struct MHD_Connection *connection, struct 
 	request->origin = request_header(connection, MHD_HTTP_HEADER_ORIGIN);
 	request->content_type = request_header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
 	request->accept = request_header(connection, MHD_HTTP_HEADER_ACCEPT);
+	request->last_event_id = request_header(connection, "Last-Event-ID");
 	route_request(request, &answer);
 	/* Not even the words for it: the connection is closed. */
 	if (answer.body.failed)
@@ -202,6 +247,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	*slot = NULL;
 	if (!exchange)
 		return;
+	source_discard(exchange->stream);
 	request_fini(&exchange->request);
 	free(exchange);
 }
@@ -252,7 +298,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	(void)context;
 	(void)path;
 	(void)version;
-	if (!exchange)
+	if (!exchange || exchange->stream)
 		return MHD_NO;
 	if (!exchange->begun) {
 		exchange->begun = true;
@@ -374,6 +420,11 @@ static void listener_stop(struct listener *listener)
 	listener->fd = -1;
 }
 
+static int64_t boot_to_real(void *context)
+{
+	return api_boot_to_real(context);
+}
+
 int api_start(const struct api_options *options, struct api **ret_api, char *error,
 	      size_t error_size)
 {
@@ -395,6 +446,15 @@ int api_start(const struct api_options *options, struct api **ret_api, char *err
 		return -ENOMEM;
 	}
 	atomic_init(&api->boot_to_real, clock_boot_to_real_offset());
+	r = live_new(&(struct live_options){ .pipeline = options->pipeline,
+					     .symbols = options->symbols,
+					     .boot_to_real = boot_to_real,
+					     .context = api },
+		     &api->live);
+	if (r < 0) {
+		snprintf(error, error_size, "cannot start following events: %s", strerror(-r));
+		return r;
+	}
 	r = listener_start(&api->listeners[0], api, options->api_listener, false,
 			   options->threads ? options->threads : THREADS);
 	if (!r && options->metrics_listener >= 0)
@@ -416,6 +476,7 @@ void api_stop(struct api *api)
 	for (size_t i = 0; i < ARRAY_SIZE(api->listeners); i++)
 		listener_stop(&api->listeners[i]);
 	sources_free(api->sources);
+	live_free(api->live);
 	free(api->answers);
 	free(api);
 }

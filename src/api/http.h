@@ -26,6 +26,7 @@ enum method {
 /* The longest body that is read. */
 #define BODY_LIMIT 65536u
 
+struct live;
 struct sources;
 
 struct request {
@@ -38,7 +39,7 @@ struct request {
 	struct buffer body;
 	bool too_large; /* the body is, and what was read of it is of no use */
 	/* Headers, NULL when absent; valid while the request is handled. */
-	const char *host, *origin, *content_type, *accept;
+	const char *host, *origin, *content_type, *accept, *last_event_id;
 	const char *name; /* the value of {name} in the route's path; valid in the handler */
 };
 
@@ -63,6 +64,7 @@ struct api {
 	/* A change of a program is under way: it may take seconds, and must not take every
 	 * thread. */
 	atomic_bool changing;
+	struct live *live;
 	struct sources *sources; /* streams that are open */
 	/* Answers given, by route and status: see api/metrics.c. */
 	_Atomic uint64_t *answers;

@@ -167,6 +167,20 @@ static void write_filters(struct json *json, const struct api *api, const struct
 	}
 }
 
+static void write_last_event_id(struct json *json)
+{
+	json_object_begin(json);
+	json_member_string(json, "name", "Last-Event-ID");
+	json_member_string(json, "in", "header");
+	json_member_string(json, "description",
+			   "The id that the reader had last: what followed it comes first.");
+	json_key(json, "schema");
+	json_object_begin(json);
+	json_member_string(json, "type", "string");
+	json_object_end(json);
+	json_object_end(json);
+}
+
 static void write_parameters(struct json *json, const struct api *api, const struct route *route,
 			     unsigned int method)
 {
@@ -184,6 +198,8 @@ static void write_parameters(struct json *json, const struct api *api, const str
 		json_object_end(json);
 		json_object_end(json);
 	}
+	if (route->resumes)
+		write_last_event_id(json);
 	for (size_t i = 0; method == METHOD_GET && i < route->rule_count; i++) {
 		write_query_rule(json, &route->rules[i], route->rules[i].name);
 		if (route->rules[i].alias)
@@ -287,7 +303,7 @@ static void write_success(struct json *json, const struct route *route)
 	json_key(json, "200");
 	json_object_begin(json);
 	json_member_string(json, "description", route->summary);
-	if (route->filters)
+	if (route->filters && !route->resumes)
 		write_headers(json);
 	json_key(json, "content");
 	json_object_begin(json);

@@ -36,6 +36,7 @@ struct route {
 	const struct rule *rules;
 	size_t rule_count;
 	bool filters;		  /* every field of every stream is a parameter too */
+	bool resumes;		  /* a stream that Last-Event-ID says where to go on */
 	const struct shape *body; /* of a body that is not made of the rules; NULL: none */
 	bool body_required;
 	struct content contents[3];    /* of a 200 */
@@ -67,6 +68,10 @@ enum events_rule {
 };
 extern const struct rule events_rules[EVENTS_RULES];
 int events_get(struct request *request, struct answer *answer);
+
+enum stream_rule { STREAM_TYPE, STREAM_AFTER, STREAM_INT64, STREAM_RULES };
+extern const struct rule stream_rules[STREAM_RULES];
+int events_stream(struct request *request, struct answer *answer);
 
 int programs_list(struct request *request, struct answer *answer);
 int programs_get(struct request *request, struct answer *answer);

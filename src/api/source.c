@@ -1,56 +1,45 @@
 /* SPDX-License-Identifier: MIT */
+/* Sources, and the keeper: the thread that looks after them. */
 #include "api/source.h"
 
 #include <errno.h>
-#include <microhttpd.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "api/source_internal.h"
 #include "base/clock.h"
 #include "base/memory.h"
 
-/* What a client is sent at once. One piece is memory of that client as long as it is there. */
-#define PIECE_BYTES 4096
+/* When a client that was refused had better ask again. */
 #define RETRY_SECONDS 5
+/* How often the keeper looks whether somebody has been silent. */
+#define LOOK_MS 1000
 
-enum state { READING, WAITING, WOKEN };
-
-struct source {
-	struct sources *all;
-	const struct source_calls *calls;
-	void *context;
-	struct MHD_Connection *connection; /* NULL until it is sent */
-	int socket;			   /* the connection's; -1 as long */
-	_Atomic int state;		   /* enum state */
-	atomic_bool gone;		   /* the client's end is closed */
-	atomic_bool due;		   /* a keep-alive is */
-	_Atomic uint64_t spoke;		   /* boot ns: when something was sent last */
-	uint64_t id;
-	struct source *next, **place; /* in the list, under the lock */
-};
-
-struct sources {
-	pthread_mutex_t lock; /* of list, count, last_id */
-	struct source *first;
-	unsigned int count, most;
-	uint64_t last_id;
-	atomic_bool ending;
-	pthread_t keeper;
-	bool keeps;
-	int epoll, kick;
-};
+/* ---- one source ---- */
 
 void source_wake(struct source *source)
 {
-	if (atomic_exchange(&source->state, WOKEN) == WAITING)
-		MHD_resume_connection(source->connection);
-}
+	int state = atomic_load(&source->state);
 
-/* ---- one source ---- */
+	for (;;) {
+		const int next = state == SOURCE_READING   ? SOURCE_WOKEN
+				 : state != SOURCE_WAITING ? state
+				 : source->direct	   ? SOURCE_QUEUED
+							   : SOURCE_WOKEN;
+
+		if (next == state)
+			return;
+		if (!atomic_compare_exchange_weak(&source->state, &state, next))
+			continue;
+		if (state == SOURCE_WAITING && source->direct)
+			direct_queue(source);
+		else if (state == SOURCE_WAITING)
+			library_resume(source);
+		return;
+	}
+}
 
 static void unlink_source(struct source *source)
 {
@@ -73,12 +62,8 @@ void source_discard(struct source *source)
 	/* From here on the keeper does not know it; then its owner forgets it. */
 	unlink_source(source);
 	source->calls->free(source->context);
+	buffer_fini(&source->rest);
 	free(source);
-}
-
-static void free_source(void *context)
-{
-	source_discard(context);
 }
 
 static ssize_t say_keep_alive(struct source *source, char *data, size_t size)
@@ -91,83 +76,39 @@ static ssize_t say_keep_alive(struct source *source, char *data, size_t size)
 	return (ssize_t)length;
 }
 
-/* The library calls it whenever the client can take something. */
-static ssize_t read_source(void *context, uint64_t position, char *data, size_t size)
+ssize_t source_read(struct source *source, char *data, size_t size)
 {
-	struct source *source = context;
-	int reading = READING;
 	ssize_t length;
 
-	(void)position;
-	if (atomic_load(&source->all->ending))
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	if (atomic_load(&source->gone))
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	atomic_store(&source->state, READING);
+	if (atomic_load(&source->all->ending) || atomic_load(&source->gone))
+		return SOURCE_END;
 	length = source->calls->read(source->context, data, size);
 	if (length == SOURCE_WAIT)
 		length = say_keep_alive(source, data, size);
 	if (length > 0) {
 		atomic_store(&source->due, false);
 		atomic_store_explicit(&source->spoke, clock_boot_ns(), memory_order_relaxed);
-		return length;
 	}
-	if (length < 0)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	/* In this order: who wakes it from here on finds it suspended. */
-	MHD_suspend_connection(source->connection);
-	if (!atomic_compare_exchange_strong(&source->state, &reading, WAITING))
-		MHD_resume_connection(source->connection);
-	return 0;
+	return length;
 }
 
-static void watch(struct source *source)
+void source_watch(struct source *source, uint32_t events)
 {
-	struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET, .data.u64 = source->id };
+	struct epoll_event event = { .events = events | EPOLLRDHUP | EPOLLET,
+				     .data.u64 = source->id };
 
-	/* Without it a client that goes is noticed by its keep-alive. */
 	if (epoll_ctl(source->all->epoll, EPOLL_CTL_ADD, source->socket, &event) < 0)
-		source->socket = -1;
+		source->socket = -1; /* a client that goes is noticed by its keep-alive */
 }
 
-struct MHD_Response *source_response(struct source *source, struct MHD_Connection *connection)
+/* True when there is room for it. */
+static bool add(struct sources *all, struct source *source)
 {
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct MHD_Response *response = MHD_create_response_from_callback(
-		MHD_SIZE_UNKNOWN, PIECE_BYTES, read_source, source, free_source);
+	bool room;
 
-	if (!response) {
-		source_discard(source);
-		return NULL;
-	}
-	/* No chunks: their buffer is half of a connection's memory. The end of the connection is the
-	 * end of the stream. */
-	MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-	MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
-				  (unsigned int)SOURCE_PATIENCE_SECONDS);
-	source->connection = connection;
-	if (info) {
-		source->socket = info->connect_fd;
-		watch(source);
-	}
-	return response;
-}
-
-int source_open(struct request *request, struct answer *answer, const char *media_type,
-		const struct source_calls *calls, void *context)
-{
-	struct sources *all = request->api->sources;
-	struct source *source = calloc(1, sizeof(*source));
-	bool full;
-
-	if (!source)
-		return answer_out_of_memory(answer);
-	*source = (struct source){ .all = all, .calls = calls, .context = context, .socket = -1 };
-	atomic_init(&source->spoke, clock_boot_ns());
 	pthread_mutex_lock(&all->lock);
-	full = all->count >= all->most || atomic_load(&all->ending);
-	if (!full) {
+	room = all->count < all->most && !atomic_load(&all->ending);
+	if (room) {
 		all->count++;
 		source->id = ++all->last_id;
 		source->next = all->first;
@@ -177,7 +118,20 @@ int source_open(struct request *request, struct answer *answer, const char *medi
 		all->first = source;
 	}
 	pthread_mutex_unlock(&all->lock);
-	if (full) {
+	return room;
+}
+
+int source_open(struct request *request, struct answer *answer, const char *media_type,
+		const struct source_calls *calls, void *context)
+{
+	struct sources *all = request->api->sources;
+	struct source *source = calloc(1, sizeof(*source));
+
+	if (!source)
+		return answer_out_of_memory(answer);
+	*source = (struct source){ .all = all, .calls = calls, .context = context, .socket = -1 };
+	atomic_init(&source->spoke, clock_boot_ns());
+	if (!add(all, source)) {
 		free(source);
 		answer_error(answer, STATUS_SERVICE_UNAVAILABLE,
 			     "%u streams are open, and more are not allowed (--max-streams); close "
@@ -195,56 +149,63 @@ int source_open(struct request *request, struct answer *answer, const char *medi
 	return 0;
 }
 
-/* ---- the keeper: a thread that looks after those that wait ---- */
+/* ---- the keeper ---- */
 
-/* Wakes those that have been silent for long; returns ms until the next one will have been, or
- * -1. */
+/* Wakes those that have been silent for long, ends those that take nothing. Returns ms to sleep, -1
+ * when there is none. */
 static int look_after(struct sources *all)
 {
-	const uint64_t silence = SOURCE_KEEP_ALIVE_SECONDS * NS_PER_SECOND;
+	const uint64_t patience = SOURCE_KEEP_ALIVE_SECONDS * NS_PER_SECOND;
 	const uint64_t now = clock_boot_ns();
-	uint64_t next = UINT64_MAX;
+	struct source *next;
+	bool any;
 
 	pthread_mutex_lock(&all->lock);
-	for (struct source *source = all->first; source; source = source->next) {
-		uint64_t spoke = atomic_load_explicit(&source->spoke, memory_order_relaxed);
+	any = all->first;
+	for (struct source *source = all->first; source; source = next) {
+		const uint64_t spoke = atomic_load_explicit(&source->spoke, memory_order_relaxed);
 
-		if (now - spoke >= silence && now > spoke) {
-			atomic_store_explicit(&source->spoke, now, memory_order_relaxed);
-			atomic_store(&source->due, true);
-			source_wake(source);
-			spoke = now;
-		}
-		if (spoke + silence < next)
-			next = spoke + silence;
+		next = source->next;
+		if (now < spoke + patience || now < source->cared + patience)
+			continue;
+		source->cared = now;
+		atomic_store(&source->due, true);
+		source_wake(source);
+		if (now >= spoke + SOURCE_PATIENCE_SECONDS * NS_PER_SECOND &&
+		    atomic_load(&source->state) == SOURCE_BLOCKED)
+			direct_end(source);
 	}
 	pthread_mutex_unlock(&all->lock);
-	if (next == UINT64_MAX)
-		return -1;
-	return next > now ? (int)((next - now) / NS_PER_MS) + 1 : 0;
+	return any ? LOOK_MS : -1;
 }
 
 /* A client that only closed its sending half is spoken to: when it is gone altogether, that is
  * answered with a reset. */
 static void hear(struct sources *all, uint64_t id, uint32_t events)
 {
+	struct source *source;
+
 	pthread_mutex_lock(&all->lock);
-	for (struct source *source = all->first; source; source = source->next) {
-		if (source->id != id)
-			continue;
-		if (events & (EPOLLHUP | EPOLLERR))
-			atomic_store(&source->gone, true);
-		else
-			atomic_store(&source->due, true);
-		source_wake(source);
-		break;
+	for (source = all->first; source && source->id != id; source = source->next)
+		;
+	if (source && events & (EPOLLHUP | EPOLLERR)) {
+		atomic_store(&source->gone, true);
+		if (source->direct && atomic_load(&source->state) == SOURCE_BLOCKED)
+			direct_unblock(source);
+	} else if (source && events & EPOLLRDHUP) {
+		atomic_store(&source->due, true);
 	}
+	if (source && events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+		source_wake(source);
+	if (source && source->direct && events & EPOLLOUT)
+		direct_unblock(source);
 	pthread_mutex_unlock(&all->lock);
 }
 
 static void *keep(void *context)
 {
 	struct sources *all = context;
+	uint64_t look = 0;
 	int timeout = -1;
 
 	while (!atomic_load(&all->ending)) {
@@ -258,7 +219,11 @@ static void *keep(void *context)
 			else
 				eventfd_read(all->kick, &kicks);
 		}
+		direct_run(all);
+		if (clock_boot_ns() < look)
+			continue;
 		timeout = look_after(all);
+		look = timeout < 0 ? 0 : clock_boot_ns() + LOOK_MS * NS_PER_MS;
 	}
 	return NULL;
 }
@@ -271,16 +236,21 @@ static int start_keeper(struct sources *all)
 
 	all->epoll = epoll_create1(EPOLL_CLOEXEC);
 	all->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (all->epoll < 0 || all->kick < 0 ||
+	all->piece = malloc(DIRECT_PIECE_BYTES);
+	if (all->epoll < 0 || all->kick < 0 || !all->piece ||
 	    epoll_ctl(all->epoll, EPOLL_CTL_ADD, all->kick, &event) < 0)
-		return -errno;
+		return -ENOMEM;
 	sigfillset(&signals);
 	pthread_sigmask(SIG_BLOCK, &signals, &before);
 	r = -pthread_create(&all->keeper, NULL, keep, all);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!r)
+		pthread_setname_np(all->keeper, "streams");
 	all->keeps = !r;
 	return r;
 }
+
+/* ---- all of them ---- */
 
 struct sources *sources_new(unsigned int most)
 {
@@ -290,7 +260,9 @@ struct sources *sources_new(unsigned int most)
 		return NULL;
 	all->most = most;
 	all->epoll = all->kick = -1;
+	all->queue_end = &all->queue;
 	pthread_mutex_init(&all->lock, NULL);
+	pthread_mutex_init(&all->queue_lock, NULL);
 	if (start_keeper(all) < 0) {
 		sources_free(all);
 		return NULL;
@@ -300,6 +272,8 @@ struct sources *sources_new(unsigned int most)
 
 void sources_end(struct sources *all)
 {
+	struct source *next;
+
 	if (!all)
 		return;
 	atomic_store(&all->ending, true);
@@ -308,9 +282,15 @@ void sources_end(struct sources *all)
 		pthread_join(all->keeper, NULL);
 		all->keeps = false;
 	}
+	/* Without the keeper nobody but the library touches them. */
 	pthread_mutex_lock(&all->lock);
-	for (struct source *source = all->first; source; source = source->next)
-		source_wake(source);
+	for (struct source *source = all->first; source; source = next) {
+		next = source->next;
+		if (source->direct)
+			direct_end(source);
+		else
+			source_wake(source);
+	}
 	pthread_mutex_unlock(&all->lock);
 }
 
@@ -322,6 +302,8 @@ void sources_free(struct sources *all)
 	memory_close_fd(&all->epoll);
 	memory_close_fd(&all->kick);
 	pthread_mutex_destroy(&all->lock);
+	pthread_mutex_destroy(&all->queue_lock);
+	free(all->piece);
 	free(all);
 }
 

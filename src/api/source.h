@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Answers whose body comes in pieces, for as long as the client stays: live streams. A handler opens
- * a source and gives the calls that fill it; no thread waits for it meanwhile. Its connection is set
- * aside while there is nothing to send and taken up again by source_wake().
+ * a source and gives the calls that fill it; no thread waits for it, and its client costs little
+ * memory while there is nothing to send.
  *
  * What every such answer needs is done here: at most so many at once (api_options.max_streams),
  * keep-alive comments, clients that went away without a word, the end of all at api_stop(). A client
@@ -11,6 +11,7 @@
 #ifndef API_SOURCE_H
 #define API_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,8 +32,8 @@
 struct source;
 
 struct source_calls {
-	/* Puts up to `size` bytes to `data` and returns how many, SOURCE_WAIT or SOURCE_END. An
-	 * HTTP thread that others need too: never waits. One call at a time for one source. */
+	/* Puts up to `size` bytes to `data` and returns how many, SOURCE_WAIT or SOURCE_END. On a
+	 * thread that others need too: never waits. One call at a time for one source. */
 	ssize_t (*read)(void *context, char *data, size_t size);
 	/* The client is gone, the server stops, or the answer was never sent. Called exactly once,
 	 * after the last read(); when it returns nobody may call source_wake() any more. */
@@ -51,7 +52,7 @@ struct source_calls {
 int source_open(struct request *request, struct answer *answer, const char *media_type,
 		const struct source_calls *calls, void *context);
 /* There is something to read. Any thread, at any time between source_open() and free(), also from
- * within read(); cheap when it was woken already. Takes no lock of its caller's. */
+ * within read(); cheap when it was woken already. Calls nobody back. */
 void source_wake(struct source *source);
 /* Frees one that was never sent, and its context. Accepts NULL. */
 void source_discard(struct source *source);
@@ -71,6 +72,12 @@ void sources_free(struct sources *sources);
 unsigned int sources_count(struct sources *sources);
 unsigned int sources_most(const struct sources *sources);
 
+/*
+ * Sends head and body past the library, which keeps the connection suspended until the source is
+ * over and then asks its handler once more: that closes the connection, and source_discard() is for
+ * whoever is told so. False when it cannot be, under TLS: then source_response() can.
+ */
+bool source_send(struct source *source, struct MHD_Connection *connection, struct buffer *head);
 /* A response whose body the source is. Takes the source also on failure (NULL). */
 struct MHD_Response *source_response(struct source *source, struct MHD_Connection *connection);
 
