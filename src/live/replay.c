@@ -20,7 +20,7 @@ struct part {
 	uint16_t stream;
 	struct filter filter; /* the channel's */
 	uint64_t first, end;  /* places of this round */
-	uint64_t seen;	      /* places before it need not be held any more */
+	uint64_t seen;	      /* places before it were given, or told to be gone */
 };
 
 struct replay {
@@ -173,6 +173,8 @@ static uint64_t first_of(const struct live *live, const struct replay *replay, s
 static int load_round(struct live *live, const struct channel *channel, struct replay *replay)
 {
 	struct part *parts = calloc(channel->stream_count + 1, sizeof(*parts));
+	const struct part *known;
+	uint64_t seen;
 	size_t count = 0;
 
 	if (!parts)
@@ -192,13 +194,12 @@ static int load_round(struct live *live, const struct channel *channel, struct r
 
 		if (!channel->streams[i].in)
 			continue;
-		part.seen = part.first;
-		/* What went before the first round was told. */
-		if (!replay->begun) {
-			const uint64_t held = store_first_held(live->store, i);
-
-			part.seen = held > part.first ? held : part.first;
-		}
+		/* What had gone when the client came was told. */
+		known = find_part(replay, i);
+		seen = known	       ? known->seen
+		       : replay->begun ? part.first
+				       : store_first_held(live->store, i);
+		part.seen = seen > part.first ? seen : part.first;
 		parts[count++] = part;
 	}
 	free(replay->parts);
