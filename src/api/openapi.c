@@ -255,7 +255,20 @@ static void write_body(struct json *json, const struct route *route, unsigned in
 	json_object_end(json);
 }
 
-static void write_content(struct json *json, const struct content *content)
+/* OpenAPI 3.1 has no word for the events of a stream. */
+static void write_frames(struct json *json, const struct frame *frames)
+{
+	json_key(json, "x-events");
+	json_object_begin(json);
+	for (; frames->event; frames++) {
+		json_key(json, frames->event);
+		component_ref(json, "schemas", frames->shape);
+	}
+	json_object_end(json);
+}
+
+static void write_content(struct json *json, const struct content *content,
+			  const struct frame *frames)
 {
 	json_key(json, content->media_type);
 	json_object_begin(json);
@@ -267,6 +280,8 @@ static void write_content(struct json *json, const struct content *content)
 		json_member_string(json, "type", "string");
 		if (content->description)
 			json_member_string(json, "description", content->description);
+		if (frames)
+			write_frames(json, frames);
 		json_object_end(json);
 	}
 	json_object_end(json);
@@ -308,7 +323,7 @@ static void write_success(struct json *json, const struct route *route)
 	json_key(json, "content");
 	json_object_begin(json);
 	for (size_t i = 0; i < ARRAY_SIZE(route->contents) && route->contents[i].media_type; i++)
-		write_content(json, &route->contents[i]);
+		write_content(json, &route->contents[i], route->frames);
 	json_object_end(json);
 	json_object_end(json);
 }
@@ -333,7 +348,7 @@ static void write_responses(struct json *json, const struct route *route)
 		json_member_string(json, "description", route->failure->description);
 		json_key(json, "content");
 		json_object_begin(json);
-		write_content(json, route->failure);
+		write_content(json, route->failure, NULL);
 		json_object_end(json);
 		json_object_end(json);
 	}
@@ -427,7 +442,7 @@ static void write_failures(struct json *json)
 		json_member_string(json, "description", failures[i].description);
 		json_key(json, "content");
 		json_object_begin(json);
-		write_content(json, &error);
+		write_content(json, &error, NULL);
 		json_object_end(json);
 		json_object_end(json);
 	}

@@ -9,6 +9,12 @@
 #define RULES(table) .rules = table, .rule_count = ARRAY_SIZE(table)
 #define JSON_OF(answer_shape) .contents = { { MEDIA_JSON, &answer_shape, NULL } }
 
+static const struct frame stream_frames[] = {
+	{ "message", "Event" },
+	{ "lost", "LostEvents" },
+	{ NULL, NULL },
+};
+
 #define ONLY_POST "Only POST method is allowed"
 
 static const struct content not_healthy = { MEDIA_JSON, &shape_health, "Not healthy." };
@@ -67,7 +73,8 @@ const struct route routes[] = {
 		RULES(stream_rules),
 		.filters = true,
 		.resumes = true,
-		.contents = { { MEDIA_EVENT_STREAM, NULL, "Until either side ends it." } },
+		.contents = { { MEDIA_EVENT_STREAM, NULL, "Frames, until either side ends it." } },
+		.frames = stream_frames,
 		.errors = ERROR_UNAVAILABLE,
 	},
 	{

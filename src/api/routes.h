@@ -19,6 +19,12 @@ enum route_error {
 	ERROR_UNAVAILABLE = 4, /* 503 with an error's shape */
 };
 
+/* The data of a server-sent event. */
+struct frame {
+	const char *event; /* "message" for frames that name none */
+	const char *shape; /* under #/components/schemas/ */
+};
+
 /* One form in which a route answers. */
 struct content {
 	const char *media_type;
@@ -35,9 +41,10 @@ struct route {
 	/* Of the query string (GET), and the members of the body's object (POST). */
 	const struct rule *rules;
 	size_t rule_count;
-	bool filters;		  /* every field of every stream is a parameter too */
-	bool resumes;		  /* a stream that Last-Event-ID says where to go on */
-	const struct shape *body; /* of a body that is not made of the rules; NULL: none */
+	bool filters;		    /* every field of every stream is a parameter too */
+	const struct frame *frames; /* of an event stream; the last has no event */
+	bool resumes;		    /* a stream that Last-Event-ID says where to go on */
+	const struct shape *body;   /* of a body that is not made of the rules; NULL: none */
 	bool body_required;
 	struct content contents[3];    /* of a 200 */
 	const struct content *failure; /* 503 in the same form as the 200 (probes) */

@@ -67,7 +67,7 @@ def scene(shared_server):
 
 
 def is_filter(operation, name, fields):
-    return operation.path == "/api/events" and name in fields
+    return operation.path in ("/api/events", "/api/events/stream") and name in fields
 
 
 def is_legitimate(operation, parameter, fields, case):

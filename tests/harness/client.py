@@ -7,6 +7,7 @@ import json
 import urllib.parse
 
 TIMEOUT = 20.0
+EVENT_STREAM = "text/event-stream"
 
 
 @dataclasses.dataclass
@@ -72,13 +73,15 @@ class Client:
                             headers={"Content-Type": "application/json"})
 
     def request(self, method, path, params=None, body=None, headers=None):
-        """Any request; `path` goes out as it is, a query string is added for `params`."""
+        """Any request; `path` goes out as it is, a query string is added for `params`. Of a stream,
+        which has no end, the body is left out."""
         target = path + ("?" + query_string(params) if params else "")
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
         with contextlib.closing(connection):
             connection.request(method, target, body=body, headers=headers or {})
             response = connection.getresponse()
-            return Response(response.status, response.headers, response.read())
+            endless = response.headers.get_content_type() == EVENT_STREAM
+            return Response(response.status, response.headers, b"" if endless else response.read())
 
     @contextlib.contextmanager
     def stream(self, path, headers=None, **params):
@@ -89,7 +92,7 @@ class Client:
             connection.request("GET", target, headers=headers or {})
             response = connection.getresponse()
             assert response.status == 200, f"{target}: {response.status} {response.read()!r}"
-            assert response.headers.get_content_type() == "text/event-stream"
+            assert response.headers.get_content_type() == EVENT_STREAM
             yield _server_sent_events(response)
 
 
