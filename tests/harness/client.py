@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import time
 import urllib.parse
 
 TIMEOUT = 20.0
@@ -97,15 +98,18 @@ class Client:
 
 
 def _server_sent_events(response):
-    event, data = ServerSentEvent(), []
+    event, data, last = ServerSentEvent(), [], time.monotonic()
     while line := response.readline():
         line = line.decode().rstrip("\r\n")
         if not line:
             if data:
                 event.data = "\n".join(data)
                 yield event
+                last = time.monotonic()
             event, data = ServerSentEvent(id=event.id), []
             continue
+        # Comments keep the connection alive, and would a test that waits for nothing.
+        assert time.monotonic() - last < TIMEOUT, f"nothing but comments for {TIMEOUT} s"
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "data":
