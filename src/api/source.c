@@ -206,11 +206,14 @@ static void *keep(void *context)
 {
 	struct sources *all = context;
 	uint64_t look = 0;
+	bool more = false;
 	int timeout = -1;
 
+	pthread_setname_np(pthread_self(), "streams");
 	while (!atomic_load(&all->ending)) {
 		struct epoll_event events[16];
-		int count = epoll_wait(all->epoll, events, (int)ARRAY_SIZE(events), timeout);
+		int count =
+			epoll_wait(all->epoll, events, (int)ARRAY_SIZE(events), more ? 0 : timeout);
 		eventfd_t kicks;
 
 		for (int i = 0; i < count; i++) {
@@ -219,7 +222,7 @@ static void *keep(void *context)
 			else
 				eventfd_read(all->kick, &kicks);
 		}
-		direct_run(all);
+		more = direct_run(all);
 		if (clock_boot_ns() < look)
 			continue;
 		timeout = look_after(all);
@@ -244,8 +247,6 @@ static int start_keeper(struct sources *all)
 	pthread_sigmask(SIG_BLOCK, &signals, &before);
 	r = -pthread_create(&all->keeper, NULL, keep, all);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!r)
-		pthread_setname_np(all->keeper, "streams");
 	all->keeps = !r;
 	return r;
 }

@@ -129,13 +129,18 @@ static void run_source(struct source *source)
 	direct_queue(source);
 }
 
-void direct_run(struct sources *all)
+bool direct_run(struct sources *all)
 {
 	struct source *source;
 
 	/* Sockets are heard of in between: no more turns than there were sources. */
-	for (unsigned int turns = sources_count(all); turns && (source = dequeue(all)); turns--)
+	for (unsigned int turns = sources_count(all) + 1; turns; turns--) {
+		source = dequeue(all);
+		if (!source)
+			return false;
 		run_source(source);
+	}
+	return true;
 }
 
 void direct_unblock(struct source *source)

@@ -77,8 +77,8 @@ void source_watch(struct source *source, uint32_t events);
 
 /* A source that was woken: its state is SOURCE_QUEUED. */
 void direct_queue(struct source *source);
-/* Keeper: sends as much as those in the queue have, in turns. */
-void direct_run(struct sources *all);
+/* Keeper: sends what those in the queue have, each a turn. True when some wait for another. */
+bool direct_run(struct sources *all);
 /* Keeper: the socket takes more. */
 void direct_unblock(struct source *source);
 /* Keeper: ends it; from here on it belongs to the thread that closes its connection. */

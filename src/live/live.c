@@ -104,6 +104,7 @@ static void *run(void *context)
 	struct live *live = context;
 	int timeout = -1;
 
+	pthread_setname_np(pthread_self(), "live");
 	while (!atomic_load(&live->stop)) {
 		struct epoll_event event;
 		eventfd_t news;
@@ -136,8 +137,6 @@ static int start_thread(struct live *live)
 	pthread_sigmask(SIG_BLOCK, &signals, &before);
 	r = -pthread_create(&live->thread, NULL, run, live);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!r)
-		pthread_setname_np(live->thread, "live");
 	live->started_thread = !r;
 	return r;
 }

@@ -29,7 +29,7 @@ class Follow:
 
     def latency(self):
         """{"count", "median", "p99"} of events since the last reset(), in ns."""
-        return self._say("")["latency_ns"]
+        return self._say("latency")["latency_ns"]
 
     def reset(self):
         self._say("reset")

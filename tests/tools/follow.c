@@ -4,9 +4,9 @@
  * `follow PORT QUERY...`; "-" is no query. Says "following" once every stream has begun, then for
  * each line on standard input, as a line of JSON:
  * {"clients":[{"events","missed","unfiltered","unknown","open"},...],"latency_ns":{"count","median",
- * "p99"}}: events and losses of each so far, and how old events were when they came. A line "pause"
- * has nothing read from then on, "resume" goes on; "reset" forgets the latencies. Ends with standard
- * input.
+ * "p99"}}: events and losses of each so far, and, after a line "latency", how old events were when
+ * they came. A line "pause" has nothing read from then on, "resume" goes on; "reset" forgets the
+ * latencies. Ends with standard input.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -155,7 +155,7 @@ static int compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-static void say(void)
+static void say(bool sorted)
 {
 	printf("{\"clients\":[");
 	for (size_t i = 0; i < client_count; i++) {
@@ -167,7 +167,8 @@ static void say(void)
 		       (unsigned long long)client->missed, (unsigned long long)client->unfiltered,
 		       (unsigned long long)client->unknown, client->fd >= 0 ? "true" : "false");
 	}
-	qsort(latencies, latency_count, sizeof(*latencies), compare);
+	if (sorted)
+		qsort(latencies, latency_count, sizeof(*latencies), compare);
 	printf("],\"latency_ns\":{\"count\":%zu,\"median\":%llu,\"p99\":%llu}}\n", latency_count,
 	       latency_count ? (unsigned long long)latencies[latency_count / 2] : 0,
 	       latency_count ? (unsigned long long)latencies[latency_count * 99 / 100] : 0);
@@ -235,7 +236,7 @@ int main(int argc, char **argv)
 			}
 			if (!strcmp(line, "reset\n"))
 				latency_count = 0;
-			say();
+			say(!strcmp(line, "latency\n"));
 		}
 		if (begun == client_count && !said) {
 			said = true;
