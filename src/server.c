@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "base/log.h"
+#include "doors.h"
 #include "export/print.h"
 #include "metrics/metrics.h"
 #include "pipeline/control.h"
@@ -53,6 +57,18 @@ static void output_closed(void *context)
 	message_send(*(const int *)context, &message, -1);
 }
 
+/* Of a listening socket; 0 when it cannot be told. */
+static uint16_t port_of(int listener)
+{
+	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+	socklen_t length = sizeof(address);
+
+	if (getsockname(listener, (struct sockaddr *)&address, &length) < 0)
+		return 0;
+	/* Both have the port at the same place (sockaddr_in, sockaddr_in6). */
+	return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+}
+
 static int failed(const char *what, int error)
 {
 	log_error("server: %s: %s", what, strerror(-error));
@@ -76,6 +92,7 @@ int server_main(const struct server_start *start)
 	CLEANUP(control) struct control *control = NULL;
 	CLEANUP(print) struct print *print = NULL;
 	CLEANUP(metrics) struct metrics *metrics = NULL;
+	DOORS doors = { .access = NULL };
 	CLEANUP(api) struct api *api = NULL;
 
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
@@ -89,12 +106,23 @@ int server_main(const struct server_start *start)
 	control = control_new(socket, pipeline, start->kernel_btf);
 	if (!control)
 		return failed("control", -ENOMEM);
+	result = doors_open(&doors, start, control);
+	if (result < 0)
+		return failed("credentials", result);
 	result = pipeline_start(pipeline);
 	if (result < 0)
 		return failed("reader thread", result);
 	if (config->print != PRINT_OFF) {
-		result = print_start(pipeline, symbols, config->print == PRINT_JSON, STDOUT_FILENO,
-				     output_closed, &socket, &print);
+		result = print_start(&(struct print_options){ .pipeline = pipeline,
+							      .symbols = symbols,
+							      .json = config->print == PRINT_JSON,
+							      .fd = STDOUT_FILENO,
+							      .own_pid = start->own_pid,
+							      .api_port =
+								      port_of(start->api_listener),
+							      .closed = output_closed,
+							      .context = &socket },
+				     &print);
 		if (result < 0)
 			return failed("printing", result);
 	}
@@ -114,6 +142,11 @@ int server_main(const struct server_start *start)
 						  .control = control,
 						  .metrics = metrics,
 						  .symbols = symbols,
+						  .access = doors.access,
+						  .tls = doors.tls,
+						  .protect_metrics = config->protect_metrics,
+						  .open_loopback = config->open_loopback,
+						  .query_timeout_ns = config->query_timeout_ns,
 						  .version = EBPF_SERVER_VERSION,
 						  .stopping = &stopping,
 						  .program_stats = config->program_stats,

@@ -56,46 +56,6 @@ struct packet_drop_event {
 
 STREAM(packet_drop, struct packet_drop_event);
 
-/* RFC 791, 3.1. */
-struct ipv4_header {
-	__u8 version_and_length;
-	__u8 type_of_service;
-	__be16 total_length;
-	__be16 identification;
-	__be16 fragment;
-	__u8 time_to_live;
-	__u8 protocol;
-	__sum16 checksum;
-	__be32 source;
-	__be32 destination;
-};
-
-/* RFC 8200, 3. */
-struct ipv6_header {
-	__be32 version_and_flow;
-	__be16 payload_length;
-	__u8 next_header;
-	__u8 hop_limit;
-	__u8 source[16];
-	__u8 destination[16];
-};
-
-/* Hop-by-hop, routing, destination options, fragment (RFC 8200, 4) and authentication (RFC 4302)
- * headers begin alike. */
-struct ipv6_extension {
-	__u8 next_header;
-	__u8 length;
-	__be16 fragment;
-};
-
-enum {
-	NEXT_HOP_BY_HOP = 0,
-	NEXT_ROUTING = 43,
-	NEXT_FRAGMENT = 44,
-	NEXT_AUTHENTICATION = 51,
-	NEXT_DESTINATION = 60
-};
-
 /* What the headers say. */
 struct packet {
 	__u8 source_ip[16], destination_ip[16];

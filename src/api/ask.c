@@ -5,6 +5,7 @@
 
 #include "api/question.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 /* ---- window and places ---- */
@@ -52,7 +53,8 @@ void question_place(struct question *question, const struct event_id *id, bool a
 
 /* ---- the answer ---- */
 
-int question_run(struct question *question, struct query_result *ret_result, struct answer *answer)
+/* The streams that take part, with their filters, to the query. */
+static int select_streams(struct question *question)
 {
 	struct query *query = &question->query;
 
@@ -61,7 +63,7 @@ int question_run(struct question *question, struct query_result *ret_result, str
 	query->streams = calloc(question->stream_count ? question->stream_count : 1,
 				sizeof(*query->streams));
 	if (!query->streams)
-		return answer_out_of_memory(answer);
+		return -ENOMEM;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		const struct question_stream *stream = &question->streams[i];
 
@@ -71,79 +73,56 @@ int question_run(struct question *question, struct query_result *ret_result, str
 				.filter = stream->filter,
 			};
 	}
-	if (query_run(api_store(question->api), query, ret_result) < 0)
+	return 0;
+}
+
+int question_run(struct question *question, struct query_result *ret_result, struct answer *answer)
+{
+	if (select_streams(question) < 0 ||
+	    query_run(api_store(question->api), &question->query, ret_result) < 0)
+		return answer_out_of_memory(answer);
+	question->partial |= ret_result->partial;
+	return 0;
+}
+
+int question_aggregate(struct question *question, struct aggregate *aggregate,
+		       struct aggregate_result *ret_result, struct answer *answer)
+{
+	bool partial;
+
+	if (select_streams(question) < 0)
+		return answer_out_of_memory(answer);
+	/* A second round begins with nothing, so it has a time of its own. */
+	do {
+		question->query.deadline = question_deadline(question->api);
+		partial =
+			!aggregate_add_store(aggregate, api_store(question->api), &question->query);
+	} while (aggregate_again(aggregate));
+	question->partial |= partial;
+	if (aggregate_result(aggregate, ret_result) < 0)
 		return answer_out_of_memory(answer);
 	return 0;
 }
 
-/* One more predicate than the stream's own; what the predicates point to stays where it is. */
-static int extend_filter(const struct question *question, const struct question_stream *stream,
-			 const char *name, const char *expression, struct filter *extra,
-			 struct filter *ret_filter)
+bool question_span(const struct question *question, uint64_t *ret_oldest, uint64_t *ret_newest)
 {
-	const struct field *field = stream_schema_field(stream->schema, name);
-	struct predicate *predicates;
-	bool unknown = false;
-	char error[256];
-	int r;
-
-	if (!field)
-		return -ENOENT;
-	r = filter_add(extra, stream->schema, field, expression, question->api->options.symbols,
-		       &unknown, error, sizeof(error));
-	if (r < 0)
-		return r;
-	predicates = calloc(stream->filter.count + extra->count + 1, sizeof(*predicates));
-	if (!predicates)
-		return -ENOMEM;
-	if (stream->filter.count)
-		memcpy(predicates, stream->filter.predicates,
-		       stream->filter.count * sizeof(*predicates));
-	if (extra->count)
-		memcpy(predicates + stream->filter.count, extra->predicates,
-		       extra->count * sizeof(*predicates));
-	ret_filter->predicates = predicates;
-	ret_filter->count = stream->filter.count + extra->count;
-	return 0;
-}
-
-static int count_in_stream(const struct question *question, const struct question_stream *stream,
-			   const char *name, const char *expression, uint64_t *total)
-{
-	__attribute__((cleanup(filter_fini))) struct filter extra = { .count = 0 };
-	struct query_stream asked = { .stream = stream->number };
-	struct query query = question->query;
-	struct query_result result;
-	int r;
-
-	r = extend_filter(question, stream, name, expression, &extra, &asked.filter);
-	if (r < 0)
-		return r == -ENOMEM ? r : 0;
-	query.streams = &asked;
-	query.stream_count = 1;
-	query.limit = 0;
-	query.want_total = true;
-	r = query_run(api_store(question->api), &query, &result);
-	free(asked.filter.predicates);
-	if (r < 0)
-		return r;
-	*total += result.total;
-	query_result_fini(&result);
-	return 0;
-}
-
-int question_count(const struct question *question, const char *field, const char *expression,
-		   uint64_t *ret_total, struct answer *answer)
-{
-	uint64_t total = 0;
+	bool any = false;
 
 	for (size_t i = 0; i < question->stream_count; i++) {
-		if (!question->streams[i].out &&
-		    count_in_stream(question, &question->streams[i], field, expression, &total) < 0)
-			return answer_out_of_memory(answer);
+		struct store_figures figures;
+
+		if (question->streams[i].out)
+			continue;
+		store_figures(api_store(question->api), question->streams[i].number, &figures);
+		if (!figures.held)
+			continue;
+		if (!any || figures.oldest < *ret_oldest)
+			*ret_oldest = figures.oldest;
+		if (!any || figures.newest > *ret_newest)
+			*ret_newest = figures.newest;
+		any = true;
 	}
-	*ret_total = total;
-	return 0;
+	return any;
 }
 
 /* The times that the answer speaks of: a cursor narrows the window. */
@@ -200,12 +179,27 @@ static bool is_recording(const struct question *question)
 	return false;
 }
 
+void question_write_partial(const struct question *question, struct json *json)
+{
+	json_member_bool(json, "partial", question->partial);
+	json_key(json, "reason");
+	if (question->partial)
+		json_printf(
+			json,
+			"the search was ended after %llu ms (--query-timeout): what is "
+			"here is right, and not all; a shorter window, or more filters, take "
+			"less",
+			(unsigned long long)(question->api->options.query_timeout_ns / NS_PER_MS));
+	else
+		json_null(json);
+}
+
 bool question_complete(const struct question *question, uint64_t lost)
 {
 	uint64_t since, until;
 
 	answered_window(&question->query, &since, &until);
-	if (lost || (question->must_record && !is_recording(question)))
+	if (lost || question->partial || (question->must_record && !is_recording(question)))
 		return false;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		if (!question->streams[i].out &&

@@ -11,11 +11,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "access/certificate.h"
 #include "api/answer.h"
 #include "api/compress.h"
+#include "api/connections.h"
+#include "api/head.h"
 #include "api/routes.h"
 #include "api/source.h"
 #include "base/clock.h"
@@ -25,9 +28,12 @@
 #include "live/live.h"
 
 #define THREADS 2
-/* Of each listener, besides the streams. All who come from this machine come from one address. */
+/* Of each listener (connections.h); the library lets some more in, so that there always is somebody
+ * to make room for. All who come from this machine come from one address. */
 #define CONNECTIONS 1024u
 #define CONNECTIONS_OF_ONE_ADDRESS 512u
+#define CONNECTIONS_ON_THE_WAY 128u
+#define DESCRIPTORS_LEFT 512u
 #define IDLE_SECONDS 30u
 #define STREAMS 256u
 /* A body that is too large is read to its end, so that the sender reads the answer; up to here. */
@@ -63,47 +69,9 @@ int64_t api_boot_to_real(struct api *api)
 
 /* ---- answers out ---- */
 
-typedef void add_header(void *context, const char *name, const char *value);
-
-static void each_header(const struct answer *answer, bool compressible, bool compressed,
-			add_header *add, void *context)
-{
-	/* Without a body there is no type. */
-	if (answer->status != STATUS_NO_CONTENT)
-		add(context, MHD_HTTP_HEADER_CONTENT_TYPE, answer->media_type);
-	add(context, "X-Content-Type-Options", "nosniff");
-	add(context, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	if (compressible)
-		add(context, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
-	if (compressed)
-		add(context, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-	for (size_t i = 0; i < answer->header_count; i++)
-		add(context, answer->headers[i].name, answer->headers[i].value);
-}
-
 static void add_to_response(void *context, const char *name, const char *value)
 {
 	MHD_add_response_header(context, name, value);
-}
-
-static void add_to_head(void *context, const char *name, const char *value)
-{
-	buffer_printf(context, "%s: %s\r\n", name, value);
-}
-
-/* The head of a stream, which the library does not send. Its end is that of the connection. */
-static void write_head(struct buffer *head, const struct answer *answer)
-{
-	const time_t now = (time_t)(clock_real_ns() / NS_PER_SECOND);
-	struct tm parts;
-	char date[64];
-
-	gmtime_r(&now, &parts);
-	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-	buffer_printf(head, "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\n", answer->status,
-		      status_text(answer->status), date);
-	each_header(answer, false, false, add_to_head, head);
-	buffer_append_string(head, "\r\n");
 }
 
 static const char *request_header(struct MHD_Connection *connection, const char *name)
@@ -117,21 +85,46 @@ static bool send_stream(struct MHD_Connection *connection, struct exchange *exch
 {
 	BUFFER head = BUFFER_INIT;
 
-	write_head(&head, answer);
+	head_write(&head, answer);
 	if (head.failed || !source_send(answer->source, connection, &head))
 		return false;
 	exchange->stream = TAKE(answer->source);
 	return true;
 }
 
+/* The response has what the answer had. */
+static struct MHD_Response *make_response(struct MHD_Connection *connection, struct answer *answer)
+{
+	struct MHD_Response *response;
+
+	if (answer->source)
+		return source_response(TAKE(answer->source), connection);
+	if (answer->fixed)
+		return MHD_create_response_from_buffer(answer->fixed_length,
+						       (void *)(uintptr_t)answer->fixed,
+						       MHD_RESPMEM_PERSISTENT);
+	response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
+						   MHD_RESPMEM_MUST_FREE);
+	if (response)
+		answer->body = (struct buffer)BUFFER_INIT;
+	return response;
+}
+
+static struct connection *connection_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exchange *exchange,
 				   struct answer *answer)
 {
-	bool compressible = answer->body.length > COMPRESS_MINIMUM;
-	bool compressed =
-		compressible &&
-		compress_accepted(request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING)) &&
-		compress_body(&answer->body) == 0;
+	bool compressible = !answer->as_is && answer->body.length > COMPRESS_MINIMUM;
+	bool compressed = compressible &&
+			  compress_accepted("gzip", exchange->request.accept_encoding) &&
+			  compress_body(&answer->body) == 0;
 	const struct request *request = &exchange->request;
 	struct MHD_Response *response;
 	enum MHD_Result result;
@@ -141,19 +134,24 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exc
 	if (answer->source && request->method == METHOD_GET &&
 	    send_stream(connection, exchange, answer))
 		return MHD_YES;
-	/* Either is the response's now. */
-	if (answer->source)
-		response = source_response(TAKE(answer->source), connection);
-	else
-		response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
-							   MHD_RESPMEM_MUST_FREE);
+	/* What has an end is to be taken in time. */
+	if (!answer->source)
+		connection_enter(connection_of(connection), CONNECTION_TAKING, clock_boot_ns());
+	response = make_response(connection, answer);
 	if (!response)
 		return MHD_NO;
-	answer->body = (struct buffer)BUFFER_INIT;
-	each_header(answer, compressible, compressed, add_to_response, response);
+	head_each(answer, compressible, compressed, add_to_response, response);
 	result = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return result;
+}
+
+static const struct sockaddr *peer_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	return info ? info->client_addr : NULL;
 }
 
 static enum MHD_Result answer_request(struct MHD_Connection *connection, struct exchange *exchange)
@@ -161,10 +159,15 @@ static enum MHD_Result answer_request(struct MHD_Connection *connection, struct 
 	__attribute__((cleanup(answer_fini))) struct answer answer = ANSWER_INIT;
 	struct request *request = &exchange->request;
 
+	connection_enter(connection_of(connection), CONNECTION_WORKING, clock_boot_ns());
 	request->host = request_header(connection, MHD_HTTP_HEADER_HOST);
 	request->origin = request_header(connection, MHD_HTTP_HEADER_ORIGIN);
 	request->content_type = request_header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
 	request->accept = request_header(connection, MHD_HTTP_HEADER_ACCEPT);
+	request->authorization = request_header(connection, MHD_HTTP_HEADER_AUTHORIZATION);
+	request->peer = peer_of(connection);
+	request->accept_encoding = request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+	request->if_none_match = request_header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
 	request->last_event_id = request_header(connection, "Last-Event-ID");
 	route_request(request, &answer);
 	/* Not even the words for it: the connection is closed. */
@@ -216,7 +219,6 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 	const struct listener *listener = context;
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 
-	(void)connection;
 	if (!exchange)
 		return NULL; /* on_request() closes the connection then */
 	exchange->request = (struct request){
@@ -227,6 +229,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 		.query = "",
 	};
 	exchange->started = clock_boot_ns();
+	connection_enter(connection_of(connection), CONNECTION_ASKING, exchange->started);
 	if (!exchange->request.target) {
 		free(exchange);
 		return NULL;
@@ -242,8 +245,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	struct exchange *exchange = *slot;
 
 	(void)context;
-	(void)connection;
 	(void)code;
+	connection_enter(connection_of(connection), CONNECTION_IDLE, clock_boot_ns());
 	*slot = NULL;
 	if (!exchange)
 		return;
@@ -270,6 +273,14 @@ static bool declares_too_much(struct MHD_Connection *connection)
 		return false;
 	r = text_parse_u64(length, 0, UINT64_MAX, &bytes);
 	return r == -ERANGE || (!r && bytes > DISCARD_LIMIT);
+}
+
+static bool headers_too_large(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	return info && info->header_size > HEADERS_LIMIT;
 }
 
 /* Returns false when the sender goes on beyond all bounds. */
@@ -303,9 +314,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (!exchange->begun) {
 		exchange->begun = true;
 		exchange->request.method = parse_method(method);
-		if (!declares_too_much(connection))
+		exchange->request.headers_too_large = headers_too_large(connection);
+		exchange->request.too_large = declares_too_much(connection);
+		if (!exchange->request.headers_too_large && !exchange->request.too_large)
 			return MHD_YES;
-		exchange->request.too_large = true;
 		return answer_request(connection, exchange);
 	}
 	if (*size) {
@@ -315,6 +327,44 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return more ? MHD_YES : MHD_NO;
 	}
 	return answer_request(connection, exchange);
+}
+
+/* ---- connections ---- */
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	const struct listener *listener = context;
+	const union MHD_ConnectionInfo *info;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		connections_remove(*slot);
+		*slot = NULL;
+		return;
+	}
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (info)
+		*slot = connections_add(listener->connections, info->connect_fd,
+					peer_of(connection));
+}
+
+/* GnuTLS asks for the certificate in each handshake; the library has put the connection into the
+ * session. */
+static int on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+			gnutls_pcert_st **ret_chain, unsigned int *ret_count,
+			gnutls_ocsp_data_st **ret_ocsp, unsigned int *ret_ocsp_count,
+			gnutls_privkey_t *ret_key, unsigned int *ret_flags)
+{
+	struct MHD_Connection *connection = gnutls_session_get_ptr(session);
+	const struct listener *listener =
+		connection ? connection_listener(connection_of(connection)) : NULL;
+
+	(void)info;
+	*ret_ocsp = NULL;
+	*ret_ocsp_count = 0;
+	if (!listener)
+		return -1;
+	return tls_retrieve(listener->api->options.tls, ret_chain, ret_count, ret_key, ret_flags);
 }
 
 /* ---- listeners ---- */
@@ -356,30 +406,54 @@ static bool is_loopback(int fd)
 		ip6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
 }
 
-static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int threads,
-				       unsigned int streams)
+/* As many as there are descriptors for, on two listeners, with some left for everything else. */
+static struct connection_limits connection_limits(unsigned int streams)
 {
+	struct connection_limits limits = { CONNECTIONS + streams,
+					    CONNECTIONS_OF_ONE_ADDRESS + streams };
+	struct rlimit descriptors;
+
+	if (getrlimit(RLIMIT_NOFILE, &descriptors) < 0 ||
+	    descriptors.rlim_cur >=
+		    2 * (CONNECTIONS + CONNECTIONS_ON_THE_WAY) + streams + DESCRIPTORS_LEFT)
+		return limits;
+	limits.most = descriptors.rlim_cur < 4 * DESCRIPTORS_LEFT
+			      ? DESCRIPTORS_LEFT / 4
+			      : (unsigned int)descriptors.rlim_cur / 4;
+	limits.most_of_one_address = limits.most / 2;
+	return limits;
+}
+
+static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int threads,
+				       unsigned int connections)
+{
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)on_handshake },
+		{ MHD_OPTION_END, 0, NULL },
+	};
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL },
-		{ MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS + streams, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ONE_ADDRESS + streams, NULL },
+		{ MHD_OPTION_CONNECTION_LIMIT, connections + CONNECTIONS_ON_THE_WAY, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
+		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, listener },
+		{ MHD_OPTION_ARRAY, 0, listener->tls ? tls : tls + ARRAY_SIZE(tls) - 1 },
 		/* A pool of one is none. */
 		{ threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads,
 		  NULL },
 		{ MHD_OPTION_END, 0, NULL },
 	};
+	const unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+				   MHD_ALLOW_SUSPEND_RESUME | (listener->tls ? MHD_USE_TLS : 0u);
 	sigset_t all, before;
 	struct MHD_Daemon *daemon;
 
 	/* Signals are for the threads that wait for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
-					  MHD_ALLOW_SUSPEND_RESUME,
-				  0, NULL, NULL, on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER,
-				  on_log, NULL, MHD_OPTION_ARRAY, options,
-				  MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
+	daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, NULL,
+				  MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_ARRAY,
+				  options, MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
 				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 				  MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -389,7 +463,9 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int t
 static int listener_start(struct listener *listener, struct api *api, int fd, bool metrics,
 			  unsigned int threads)
 {
+	const struct connection_limits limits = connection_limits(sources_most(api->sources));
 	int flags = fcntl(fd, F_GETFL);
+	int r;
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
@@ -399,8 +475,13 @@ static int listener_start(struct listener *listener, struct api *api, int fd, bo
 	listener->api = api;
 	listener->metrics = metrics;
 	listener->loopback = is_loopback(fd);
+	/* Credentials for metrics do not go in the clear where they need not. */
+	listener->tls = api->options.tls && (!metrics || api->options.protect_metrics);
+	r = connections_new(limits, listener, &listener->connections);
+	if (r < 0)
+		return r;
 	errno = 0;
-	listener->daemon = start_daemon(listener, threads, sources_most(api->sources));
+	listener->daemon = start_daemon(listener, threads, limits.most);
 	if (!listener->daemon)
 		return errno ? -errno : -EIO;
 	return 0;
@@ -415,6 +496,7 @@ static void listener_stop(struct listener *listener)
 		MHD_stop_daemon(listener->daemon);
 		listener->daemon = NULL;
 	}
+	connections_free(TAKE(listener->connections));
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;

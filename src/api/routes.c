@@ -15,6 +15,15 @@ static const struct frame stream_frames[] = {
 	{ NULL, NULL },
 };
 
+#define PAGE_FILES                                                                                 \
+	.contents = {                                                                              \
+		{ MEDIA_HTML, NULL, NULL },                                                        \
+		{ "text/javascript; charset=utf-8", NULL, NULL },                                  \
+		{ "text/css; charset=utf-8", NULL, NULL },                                         \
+		{ "image/svg+xml", NULL, NULL },                                                   \
+		{ "font/woff2", NULL, NULL },                                                      \
+	}
+
 #define ONLY_POST "Only POST method is allowed"
 
 static const struct content not_healthy = { MEDIA_JSON, &shape_health, "Not healthy." };
@@ -29,6 +38,7 @@ const struct route routes[] = {
 		.tag = "service",
 		.summary = "What this service is, and its endpoints",
 		JSON_OF(shape_service),
+		.redirect = "To /ui/, for who prefers text/html: browsers.",
 	},
 	{
 		.methods = METHOD_GET,
@@ -75,6 +85,27 @@ const struct route routes[] = {
 		.resumes = true,
 		.contents = { { MEDIA_EVENT_STREAM, NULL, "Frames, until either side ends it." } },
 		.frames = stream_frames,
+		.errors = ERROR_UNAVAILABLE,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/api/events/summary",
+		.handler = events_summary,
+		.tag = "events",
+		.summary = "Events by groups: counts, sums, percentiles, over time",
+		.description =
+			"Filters as for /api/events. Groups come by count, largest first; groups "
+			"and `other` add up to `total`, in every figure and every part of time. "
+			"Values are the same where events show them the same way: texts byte by "
+			"byte, numbers as numbers. Sums are exact, percentiles are right to within "
+			"1 %. 65,536 groups are told apart; when there are more, `exact` is false, "
+			"and `other` has what belongs to none of them.",
+		RULES(events_summary_rules),
+		.filters = true,
+		.contents = {
+			{ MEDIA_JSON, &shape_event_summary, NULL },
+			{ MEDIA_CSV, NULL, "With format=csv: a header, then a group a line." },
+		},
 		.errors = ERROR_UNAVAILABLE,
 	},
 	{
@@ -193,6 +224,44 @@ const struct route routes[] = {
 	},
 	{
 		.methods = METHOD_GET,
+		.path = "/ui/",
+		.handler = dashboard_get,
+		.tag = "pages",
+		.summary = "The dashboard",
+		.contents = { { MEDIA_HTML, NULL, NULL } },
+		.page = true,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/ui/{name}",
+		.handler = dashboard_get,
+		.tag = "pages",
+		.summary = "A view of the dashboard, or one of its files",
+		PAGE_FILES,
+		.page = true,
+		.name_about = "The view or file.",
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/docs/",
+		.handler = docs_get,
+		.tag = "pages",
+		.summary = "This API to read and to try out (Swagger UI)",
+		.contents = { { MEDIA_HTML, NULL, NULL } },
+		.page = true,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/docs/{name}",
+		.handler = docs_get,
+		.tag = "pages",
+		.summary = "A file of that page",
+		PAGE_FILES,
+		.page = true,
+		.name_about = "The file.",
+	},
+	{
+		.methods = METHOD_GET,
 		.path = "/metrics",
 		.handler = metrics_get,
 		.tag = "service",
@@ -208,6 +277,7 @@ const struct route routes[] = {
 			{ MEDIA_OPENMETRICS, NULL, "OpenMetrics 1.0, where Accept prefers it." },
 		},
 		.probe = true,
+		.open = OPEN_UNLESS_PROTECTED,
 	},
 	{
 		.methods = METHOD_GET,
@@ -218,6 +288,7 @@ const struct route routes[] = {
 		JSON_OF(shape_health),
 		.failure = &not_healthy,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -228,6 +299,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`Ready`" } },
 		.failure = &not_ready,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -238,6 +310,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`OK`" } },
 		.failure = &not_alive,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 };
 

@@ -28,6 +28,8 @@
 /* clang-format off */
 #define QUERY_TIME { "query_time", TIME, "When the question was answered." }
 #define COMPLETE { "complete", BOOLEAN, "Nothing of the window was lost, or has left the memory." }
+#define PARTIAL { "partial", BOOLEAN, "The search took too long (--query-timeout) and was ended." }
+#define REASON { "reason", STRING_OR_NULL, "Why the answer is partial; null when it is not." }
 #define LOST { "lost", COUNT, "Events of the window that were lost: a ring buffer was full." }
 
 SHAPE(shape_error, "Error", "What was wrong.",
@@ -68,6 +70,15 @@ SHAPE(shape_program_metric, "ProgramMetric", "A metric that a program counts in 
 	{ "help", STRING, "" },
 	{ "series", COUNT, "How many series /metrics would show now." });
 
+SHAPE(shape_program_interface, "ProgramInterface",
+      "A network interface that a program attaches to, in one direction.",
+	{ "name", STRING, "As --interface names it." },
+	{ "direction", STRING ",\"enum\":[\"ingress\",\"egress\"]", "" },
+	{ "mode",
+	  STRING_OR_NULL ",\"enum\":[\"xdp native\",\"xdp generic\",\"tcx\",\"clsact\",null]",
+	  "How it is attached; null while it is not." },
+	{ "reason", STRING_OR_NULL, "Why it is not, or not in a better mode." });
+
 SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "name", STRING, "" },
 	{ "description", STRING, "" },
@@ -79,6 +90,8 @@ SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "attached", BOOLEAN, "It is at its hooks." },
 	{ "hook", STRING_OR_NULL, "The hooks in force." },
 	{ "fallback_reason", STRING_OR_NULL, "Why better hooks are not used; null when they are." },
+	{ "interfaces", ARRAY_OF(REF("ProgramInterface")),
+	  "Of a program that attaches to network interfaces, those that are named." },
 	{ "run_count", COUNT_OR_NULL,
 	  "How often it ran; null when the kernel does not count (--program-stats)." },
 	{ "run_time_ns", COUNT_OR_NULL, "Time spent in it." },
@@ -90,7 +103,7 @@ SHAPE(shape_program, "Program", "An eBPF program and how it fares.",
 	{ "drop_rate", "\"type\":\"number\",\"minimum\":0,\"maximum\":1",
 	  "dropped_count of dropped_count + event_count." },
 	{ "metrics", ARRAY_OF(REF("ProgramMetric")), "" },
-	{ "error", STRING_OR_NULL, "Why it does not run." });
+	{ "error", STRING_OR_NULL, "Why it does not run, or what it waits for." });
 
 SHAPE(shape_program_list, "ProgramList", "All programs.",
 	{ "programs", ARRAY_OF(REF("Program")), "" },
@@ -121,7 +134,7 @@ SHAPE(shape_event_list, "EventList", "Events that answer a question.",
 	{ "total_count", COUNT,
 	  "How many there are in the window, by all filters; limit and cursors aside." },
 	{ "query", REF("EventQuery"), "" },
-	QUERY_TIME, COMPLETE, LOST,
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON,
 	{ "next", STRING_OR_NULL,
 	  "The id to go on from: as `before` when newest first, as `after` when oldest first. Null "
 	  "at the end." });
@@ -133,6 +146,69 @@ SHAPE(shape_lost_events, "LostEvents", "In a stream: events that its reader does
 	  "server came to them; they left it before the reader came back." },
 	{ "filtered", BOOLEAN,
 	  "Only events that pass the filters are counted; else all of the types asked for." });
+
+#define PERCENTILE(part)                                                                           \
+	"The smallest number that " part " of them do not pass, to within 1 %; null where memory " \
+	"for it ran out."
+#define NUMBER_OR_TEXT "\"type\":[\"integer\",\"string\"]"
+#define NUMBER_OR_TEXT_OR_NULL "\"type\":[\"integer\",\"string\",\"null\"]"
+
+SHAPE(shape_summary_values, "SummaryValues",
+      "What is known of the numbers in one field. Strings with int64=string.",
+	{ "count", COUNT, "Events that have a value there." },
+	{ "sum", NUMBER_OR_TEXT, "Exact; may pass 2^64." },
+	{ "min", NUMBER_OR_TEXT_OR_NULL, "" },
+	{ "max", NUMBER_OR_TEXT_OR_NULL, "" },
+	{ "mean", "\"type\":[\"number\",\"null\"]", "" },
+	{ "p50", NUMBER_OR_TEXT_OR_NULL, PERCENTILE("half") },
+	{ "p90", NUMBER_OR_TEXT_OR_NULL, PERCENTILE("90 %") },
+	{ "p99", NUMBER_OR_TEXT_OR_NULL, PERCENTILE("99 %") });
+
+#define SUMMARY_FIGURES                                                                            \
+	{ "count", COUNT, "Events." },                                                             \
+	{ "counts", ARRAY_OF(COUNT), "Events in each part of time; they add up to count." },       \
+	{ "values", MAP_OF(REF("SummaryValues")), "By the fields of `of`." }
+
+SHAPE(shape_summary_group, "SummaryGroup", "Events that have the same values of some fields.",
+	{ "key",
+	  MAP_OF("\"type\":[\"integer\",\"boolean\",\"string\",\"array\",\"null\"]"),
+	  "The values, by the fields of `by`, as in events; null where they have none." },
+	SUMMARY_FIGURES);
+
+SHAPE(shape_summary_rest, "SummaryRest", "Events of several groups.",
+	{ "groups", COUNT, "How many groups; at least so many where `exact` is false." },
+	SUMMARY_FIGURES);
+
+SHAPE(shape_histogram, "Histogram", "The parts of time that counts are for.",
+	{ "start", TIME, "Of the first one: `since`, or the oldest event in memory." },
+	{ "end", TIME,
+	  "Of the last one, which includes it: `until`, or the moment of the question." },
+	{ "bucket_ns", COUNT,
+	  "Part i begins at start + i * bucket_ns and ends before the next one begins." },
+	{ "buckets", COUNT, "How many; no more than asked for." });
+
+SHAPE(shape_summary_query, "EventSummaryQuery", "The question as it was understood.",
+	{ "type", ARRAY_OF(STRING), "" },
+	{ "since", TIME_OR_NULL, "" },
+	{ "until", TIME_OR_NULL, "" },
+	{ "by", ARRAY_OF(STRING), "" },
+	{ "of", ARRAY_OF(STRING), "" },
+	{ "top", COUNT, "" },
+	{ "buckets", COUNT, "" },
+	{ "int64", STRING ",\"enum\":[\"number\",\"string\"]", "" },
+	{ "filters", MAP_OF(STRING), "Expression by field." });
+
+SHAPE(shape_event_summary, "EventSummary", "Events by groups.",
+	{ "groups", ARRAY_OF(REF("SummaryGroup")), "By count, largest first; equal ones by key." },
+	{ "other", REF("SummaryRest"), "All events that are in none of these groups." },
+	{ "total", REF("SummaryRest"), "All events: groups and other together." },
+	{ "exact", BOOLEAN,
+	  "False when there were more groups than could be told apart: then a group may be missing "
+	  "among the largest. Counts and sums are right in any case." },
+	{ "histogram",
+	  "\"anyOf\":[{" REF("Histogram") "},{\"type\":\"null\"}]", "Null with buckets=0." },
+	{ "query", REF("EventSummaryQuery"), "" },
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON);
 
 static const struct shape_member shape_listed_event_members[] = {
 	{ "timestamp", TIME, "When it happened." },
@@ -154,7 +230,7 @@ const struct shape shape_listed_event = {
 	{ "duration", COUNT, "The window, in seconds." },                                          \
 	{ "duration_seconds", COUNT, "The same." },                                                \
 	{ "message", STRING, "The answer as a sentence." },                                        \
-	QUERY_TIME, COMPLETE, LOST
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON
 
 SHAPE(shape_connection_summary, "ConnectionSummary", "How many connection attempts there were.",
 	{ "total_attempts", COUNT, "Connection attempts." },
@@ -171,7 +247,7 @@ SHAPE(shape_packet_drop_summary, "PacketDropSummary", "How many packets were dro
 	{ "events_by_pid", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "The same, by another name." },   \
 	{ "truncated", BOOLEAN, "There are more events than the limit let through." },             \
 	{ "message", STRING, "The answer as a sentence." },                                        \
-	QUERY_TIME, COMPLETE, LOST
+	QUERY_TIME, COMPLETE, LOST, PARTIAL, REASON
 
 SHAPE(shape_connection_list, "ConnectionList", "Newest connections of every process.",
 	{ "connections", MAP_OF(ARRAY_OF(REF("ListedEvent"))), "Newest first, by pid." },
@@ -258,11 +334,18 @@ const struct shape *const shapes[] = {
 	&shape_program_stream,
 	&shape_program_parameter,
 	&shape_program_metric,
+	&shape_program_interface,
 	&shape_program,
 	&shape_program_list,
 	&shape_parameter_change,
 	&shape_event_query,
 	&shape_event_list,
+	&shape_summary_values,
+	&shape_summary_group,
+	&shape_summary_rest,
+	&shape_histogram,
+	&shape_summary_query,
+	&shape_event_summary,
 	&shape_listed_event,
 	&shape_connection_summary,
 	&shape_packet_drop_summary,

@@ -58,6 +58,11 @@ struct config {
 	uint32_t max_series;  /* of one metric */
 	uint32_t max_streams; /* live streams at once */
 	bool insecure;
+	char *credentials;	  /* file; NULL: everybody may do everything */
+	char *tls_cert, *tls_key; /* files; both or none */
+	bool protect_metrics;	  /* credentials and TLS for metrics too */
+	bool open_loopback;	  /* none for callers on this machine */
+	uint64_t query_timeout_ns;
 	bool program_stats; /* switch the kernel's run accounting on */
 	bool check_config;
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #define MEMORY_MINIMUM (8ULL << 20)
@@ -17,6 +18,8 @@
 #define RING_MAXIMUM (1ULL << 30)
 #define MAX_SERIES_MAXIMUM 1000000u
 #define MAX_STREAMS_MAXIMUM 10000u
+#define QUERY_TIMEOUT_MINIMUM (10 * NS_PER_MS)
+#define QUERY_TIMEOUT_MAXIMUM (60 * NS_PER_SECOND)
 
 #ifdef DEBUG /* make build-dev */
 #define DEFAULT_LOG_LEVEL "debug"
@@ -224,6 +227,44 @@ static int set_insecure(struct draft *draft, const char *value)
 	return set_switch(draft, &draft->config->insecure, value);
 }
 
+static int set_credentials(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->credentials, value);
+}
+
+static int set_tls_cert(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->tls_cert, value);
+}
+
+static int set_tls_key(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->tls_key, value);
+}
+
+static int set_protect_metrics(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->protect_metrics, value);
+}
+
+static int set_open_loopback(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->open_loopback, value);
+}
+
+static int set_query_timeout(struct draft *draft, const char *value)
+{
+	uint64_t timeout;
+	int r = clock_parse_duration(value, NS_PER_SECOND, &timeout);
+
+	if (r == -EINVAL)
+		return draft_fail(draft, "'%s' is not a duration such as 2s", value);
+	if (r || timeout < QUERY_TIMEOUT_MINIMUM || timeout > QUERY_TIMEOUT_MAXIMUM)
+		return draft_fail(draft, "'%s' is not from 10ms to 60s", value);
+	draft->config->query_timeout_ns = timeout;
+	return 0;
+}
+
 static int set_program_stats(struct draft *draft, const char *value)
 {
 	return set_switch(draft, &draft->config->program_stats, value);
@@ -266,10 +307,53 @@ static const struct config_option listening_options[] = {
 			"to try again later.",
 	},
 	{
+		.name = "query-timeout", .argument = "DURATION", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_query_timeout,
+		.default_value = "2s",
+		.help = "How long a question may search; then it is answered with what was found, "
+			"and says so.",
+	},
+	{ .name = NULL },
+};
+
+static const struct config_option access_options[] = {
+	{
+		.name = "credentials", .argument = "FILE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_credentials,
+		.default_note = "none are asked for",
+		.help = "Who may use the API: a line each, ROLE NAME SECRET; ROLE is read, write "
+			"or admin, SECRET a token, sha256:HEX or a hash of crypt(5). Readable by "
+			"its owner alone; read again on SIGHUP.",
+	},
+	{
+		.name = "tls-cert", .argument = "FILE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_tls_cert,
+		.default_note = "plain HTTP",
+		.help = "Certificate of the API, and those between it and the authority's, in PEM. "
+			"Read again on SIGHUP.",
+	},
+	{
+		.name = "tls-key", .argument = "FILE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_tls_key,
+		.help = "Its private key, in PEM, not readable by others.",
+	},
+	{
+		.name = "protect-metrics", .value = VALUE_SWITCH,
+		.from = FROM_ANYWHERE, .set = set_protect_metrics,
+		.help = "Ask for a credential at /metrics too, and serve the metrics address by "
+			"TLS as well. Health and probes stay open.",
+	},
+	{
+		.name = "open-loopback", .value = VALUE_SWITCH,
+		.from = FROM_ANYWHERE, .set = set_open_loopback,
+		.help = "Ask callers that come from a loopback address for no credential. Not "
+			"behind a proxy on this machine: everybody would come from there.",
+	},
+	{
 		.name = "insecure", .value = VALUE_SWITCH,
 		.from = FROM_ANYWHERE, .set = set_insecure,
-		.help = "Allow an API address that other machines can reach, though there is no "
-			"TLS and no credential.",
+		.help = "Allow an API address that other machines can reach without TLS and "
+			"credentials.",
 	},
 	{ .name = NULL },
 };
@@ -301,8 +385,8 @@ static const struct config_option program_options[] = {
 	{
 		.name = "interface", .argument = "LIST", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_interfaces,
-		.help = "Network interfaces for the programs that attach to them; this version "
-			"runs none that do, and says so at start.",
+		.help = "Network interfaces, by name, for the programs that attach to them; those "
+			"run only when one is named. One that is not there yet is waited for.",
 	},
 	{
 		.name = "set", .argument = "PROGRAM.PARAMETER=VALUE", .value = VALUE_REQUIRED,
@@ -380,6 +464,7 @@ static const struct config_option general_options[] = {
 
 const struct option_group config_option_groups[] = {
 	{ .title = "Listening", .options = listening_options },
+	{ .title = "Access", .options = access_options },
 	{ .title = "Programs", .options = program_options },
 	{ .title = "Events", .options = event_options },
 	{ .title = "General", .options = general_options },

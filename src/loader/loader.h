@@ -12,6 +12,8 @@
 #ifndef LOADER_LOADER_H
 #define LOADER_LOADER_H
 
+#include "access/certificate.h"
+#include "access/credentials.h"
 #include "config/config.h"
 #include "loader/message.h"
 
@@ -27,6 +29,9 @@ struct server_start {
 	const char *data_path;	    /* its absolute path for the server; NULL: none */
 	int statm;		    /* own memory figures: /proc/self/statm; -1: unavailable */
 	unsigned int possible_cpus; /* values of a per-CPU map entry; libbpf knows it too by now */
+	struct credentials *credentials; /* given to the server; NULL: nobody is asked for any */
+	struct certificate *certificate; /* the same; NULL: plain HTTP */
+	uint32_t own_pid; /* of the loader, as programs see it (loader/own_pid.h); 0: unknown */
 	struct stream_account *accounts; /* STREAM_ACCOUNTS of them, shared */
 	unsigned int generation;	 /* 0 for the first server, then one more each restart */
 };

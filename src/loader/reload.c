@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "loader/internal.h"
+#include "loader/object.h"
 
 /* ---- what only a new start applies ---- */
 
@@ -35,6 +36,12 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 	} fixed[] = {
 		{ "addr", same_text(old->api.text, new->api.text) },
 		{ "metrics-addr", same_text(old->metrics.text, new->metrics.text) },
+		{ "credentials", same_text(old->credentials, new->credentials) },
+		{ "tls-cert", same_text(old->tls_cert, new->tls_cert) },
+		{ "tls-key", same_text(old->tls_key, new->tls_key) },
+		{ "protect-metrics", old->protect_metrics == new->protect_metrics },
+		{ "open-loopback", old->open_loopback == new->open_loopback },
+		{ "query-timeout", old->query_timeout_ns == new->query_timeout_ns },
 		{ "memory", old->memory == new->memory },
 		{ "max-series", old->max_series == new->max_series },
 		{ "max-streams", old->max_streams == new->max_streams },
@@ -42,8 +49,6 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 		{ "print", old->print == new->print },
 		{ "data-dir", same_text(old->data_dir, new->data_dir) },
 		{ "program-dir", same_text(old->program_dir, new->program_dir) },
-		{ "interface", same_list(old->interfaces, old->interface_count, new->interfaces,
-					 new->interface_count) },
 	};
 	BUFFER names = BUFFER_INIT;
 	FREE char *text = NULL;
@@ -124,6 +129,27 @@ static void introduce(struct loader *loader, struct program *program, const stru
 	program_introduce(loader, program, wanted);
 }
 
+static bool same_interfaces(const struct config *a, const struct config *b)
+{
+	return same_list(a->interfaces, a->interface_count, b->interfaces, b->interface_count);
+}
+
+/* Of one that is switched on, whether it had any or not. */
+static void apply_interfaces(struct loader *loader, struct program *program)
+{
+	if (program->object && !object_needs_interfaces(program->object))
+		return;
+	if (program->object && loader->config->interface_count) {
+		interfaces_configure(loader, program);
+		return;
+	}
+	if (program->object)
+		program_unload(loader, program);
+	else if (!program->lacks_interface)
+		return;
+	program_start(loader, program);
+}
+
 static void apply_config(struct loader *loader, struct program *program, const struct config *old,
 			 const struct config *new)
 {
@@ -131,6 +157,8 @@ static void apply_config(struct loader *loader, struct program *program, const s
 
 	if (program->schema)
 		apply_values(loader, program, old, new);
+	if (program->enabled && !same_interfaces(old, new))
+		apply_interfaces(loader, program);
 	if (wanted == program_is_wanted(program, old))
 		return;
 	if (wanted)
@@ -175,6 +203,8 @@ void loader_reload(struct loader *loader)
 	char error[MESSAGE_TEXT_SIZE] = "";
 	int r;
 
+	/* Whatever becomes of the rest: a token that was withdrawn must not stay. */
+	secrets_reload(loader);
 	/* First: the configuration may name what is new. */
 	program_dir_read(loader, false);
 	r = config_reload(loader->argc, loader->argv, &new, error, sizeof(error));
@@ -194,6 +224,7 @@ void loader_reload(struct loader *loader)
 	if (loader->config->log_level != old->log_level)
 		apply_log_level(loader, loader->config->log_level);
 	loader_apply_statistics(loader);
+	interfaces_watch(loader);
 	apply_programs(loader, old, loader->config);
 	log_info("configuration read again");
 }

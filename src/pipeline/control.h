@@ -21,6 +21,13 @@ struct control *control_new(int socket, struct pipeline *pipeline, int kernel_bt
 void control_free(struct control *control);
 DEFINE_CLEANUP(control, control_free)
 
+/* Has `take` called, on the thread in control_run(), with what is none of the pipeline's business:
+ * the texts that come with MESSAGE_CREDENTIALS and MESSAGE_CERTIFICATE, wiped after the call. It
+ * returns 0 or -errno, which is logged. To be called before control_run(). */
+void control_pass_on(struct control *control,
+		     int (*take)(void *context, uint32_t type, const char *text, size_t length),
+		     void *context);
+
 /* Hears the loader until it goes or `stop_fd` (-1: none) becomes readable. Returns 0 when stopped,
  * -EPIPE when the loader is gone; requests that wait then get -EPIPE. Calls `ready` once when every
  * program was tried (may be NULL). */

@@ -22,8 +22,9 @@ static const struct {
 
 /* Names that an answer or a question has beside the fields. */
 static const char *const reserved_names[] = {
-	"id",	 "type",  "time",   "wall_time", "timestamp_ns", "since", "until",
-	"limit", "after", "before", "order",	 "format",	 "by",
+	"id",	 "type",  "time",  "wall_time", "timestamp_ns", "since",
+	"until", "limit", "after", "before",	"order",	"format",
+	"int64", "by",	  "of",	   "top",	"buckets",
 };
 
 /* A stream's fields on their way from drafts to their final places. */
@@ -339,7 +340,8 @@ static int check_header(const struct composition *composition)
 		if (i >= composition->field_count || strcmp(field->name, header_fields[i].name) ||
 		    field->kind != header_fields[i].kind || field->is_signed || field->count != 1 ||
 		    (header_fields[i].size && field->size != header_fields[i].size) ||
-		    field->has_condition || field->hidden)
+		    (i == HEADER_TIMESTAMP && (field->has_condition || field->zero_is_null)) ||
+		    field->hidden)
 			return refuse(
 				composition->source->refusal,
 				"struct event_header is not the SDK's: \"%s\" is missing, out of "

@@ -299,6 +299,36 @@ void rows_filter_time(const struct rows *rows, const struct stream_schema *schem
 		     low, high, bits);
 }
 
+static bool view_not_null(const struct view *view, const struct field *field, uint64_t *bits)
+{
+	const uint32_t need = (uint32_t)field->offset + (uint32_t)field->size * field->count;
+	const bool all = need <= view->schema->minimum_size ||
+			 (view->block && length_column(view->block)->base >= need);
+
+	if (all && !field->has_condition)
+		return false;
+	scan_fill(view->count, true, bits);
+	and_not_null(view, field, bits);
+	return true;
+}
+
+bool block_not_null(const struct block *block, const struct stream_schema *schema,
+		    const struct field *field, uint32_t from, uint32_t to, uint64_t *bits)
+{
+	return view_not_null(
+		&(struct view){
+			.block = block, .schema = schema, .from = from, .count = to - from },
+		field, bits);
+}
+
+bool rows_not_null(const struct rows *rows, const struct stream_schema *schema,
+		   const struct field *field, uint32_t from, uint32_t to, uint64_t *bits)
+{
+	return view_not_null(
+		&(struct view){ .rows = rows, .schema = schema, .from = from, .count = to - from },
+		field, bits);
+}
+
 /* ---- summaries ---- */
 
 static bool column_excludes(const struct block *block, const struct stream_schema *schema,

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "store/segment.h"
 
 #define MAX_WORDS (BLOCK_MAX_ROWS / 64)
@@ -47,6 +48,8 @@ struct run {
 	struct part *parts;
 	struct candidate *heap; /* the worst is on top */
 	size_t keep, held;
+	uint64_t first; /* time, as compared, before which nothing is wanted, or there */
+	uint64_t bound; /* of a partial answer: from here on not all is known */
 	uint8_t *memory;
 	size_t stride;
 	struct query_result *result;
@@ -396,9 +399,23 @@ static struct part *best_part(struct run *run)
 	return best;
 }
 
+/* What was not looked at may hold some that come before those found. Returns how many stay. */
+static size_t cut(struct run *run, size_t count)
+{
+	struct query_result *result = run->result;
+
+	while (count && run->heap[count - 1].time >= run->bound)
+		count--;
+	result->more = true;
+	result->cut = true;
+	result->cut_at = run->bound ^ run->flip;
+	return count;
+}
+
 static int take_events(struct run *run)
 {
 	struct query_result *result = run->result;
+	const bool over = is_over(run, run->bound);
 	size_t count = run->held;
 
 	/* The worst goes to the end, again and again: the heap becomes a sorted list. */
@@ -410,6 +427,8 @@ static int take_events(struct run *run)
 	}
 	result->more = count > run->query->limit;
 	count -= result->more;
+	if (result->partial && !over)
+		count = cut(run, count);
 	if (!count)
 		return 0;
 	result->events = calloc(count, sizeof(*result->events));
@@ -430,6 +449,19 @@ static int take_events(struct run *run)
 	result->count = count;
 	result->memory = TAKE(run->memory);
 	return 0;
+}
+
+static bool is_late(struct run *run, const struct part *next)
+{
+	const uint64_t best = next->items[next->next].best;
+
+	/* A place that was cut at lies one before, or behind, the time that it excludes. */
+	if (!run->query->deadline || best <= run->first || best - run->first == 1 ||
+	    clock_boot_ns() < run->query->deadline)
+		return false;
+	run->bound = best;
+	run->result->partial = true;
+	return true;
 }
 
 static void run_fini(struct run *run)
@@ -462,7 +494,11 @@ int query_run(const struct store *store, const struct query *query, struct query
 	run.parts = calloc(query->stream_count + 1, sizeof(*run.parts));
 	if (!run.parts || plan(&run) < 0)
 		return -ENOMEM;
-	while ((part = best_part(&run)))
+	part = best_part(&run);
+	run.first = run.flip ? ~run.high : run.low;
+	if (part && part->items[part->next].best > run.first)
+		run.first = part->items[part->next].best;
+	for (; part && !is_late(&run, part); part = best_part(&run))
 		look_at(&run, part, &part->items[part->next++]);
 	if (take_events(&run) < 0)
 		return -ENOMEM;

@@ -39,6 +39,9 @@ struct query {
 	size_t limit;	 /* 0: count only */
 	bool want_total; /* also count every event that passes since/until and filters (places are
 			  * not looked at); with limit 0 this is so anyway */
+	/* Boot ns; 0: none. When it has passed the answer is what was found by then. It always gets
+	 * further than where it began, so that who goes on from there comes to the end. */
+	uint64_t deadline;
 };
 
 void query_fini(struct query *query);
@@ -47,7 +50,13 @@ struct query_result {
 	struct event *events; /* in the order asked; records are copies owned by the result */
 	size_t count;
 	uint64_t total; /* with want_total */
-	bool more;	/* there are events past the last one */
+	bool more;	/* there are events past the last one, or may be */
+	/* The deadline passed before all was looked at: the total is what was counted. */
+	bool partial;
+	/* And the events are those up to this time (boot ns, exclusive) in the order asked, without
+	 * a gap: to go on from there. */
+	bool cut;
+	uint64_t cut_at;
 	uint8_t *memory;
 	/* What it took, for tests and figures. */
 	uint64_t blocks_skipped, blocks_scanned, rows_scanned;

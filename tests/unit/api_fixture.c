@@ -122,7 +122,7 @@ static struct fake_ring connection_ring, drop_ring;
 static struct kernel_counts connection_counts, drop_counts;
 static int api_listener, metrics_listener, stop_hearing;
 static atomic_bool stopping;
-static uint64_t epoch;
+static uint64_t epoch, query_timeout_ns;
 
 /* ---- the loader ---- */
 
@@ -273,6 +273,7 @@ static void start_api(void)
 		.metrics_listener = metrics_listener,
 		.pipeline = pipeline,
 		.control = control,
+		.query_timeout_ns = query_timeout_ns,
 		.version = "1.2.3",
 		.stopping = &stopping,
 	};
@@ -344,6 +345,11 @@ int api_fixture_teardown(void **state)
 	close(api_listener);
 	close(metrics_listener);
 	return 0;
+}
+
+void fixture_set_query_timeout(uint64_t ns)
+{
+	query_timeout_ns = ns;
 }
 
 /* ---- events and programs ---- */
@@ -421,6 +427,11 @@ void tell_program(uint32_t number, const char *name, enum program_status status,
 		message_set_text(message.hook, "tp_btf/%s", name);
 	message_set_text(message.text, "%s", error);
 	assert_int_equal(pipeline_program(pipeline, &message), 0);
+}
+
+void tell_interface(const struct message *message)
+{
+	assert_int_equal(pipeline_interface(pipeline, message), 0);
 }
 
 void tell_ready(bool ready)
