@@ -124,7 +124,9 @@ class Client:
             response = connection.getresponse()
             assert response.status == 200, f"{target}: {response.status} {response.read()!r}"
             assert response.headers.get_content_type() == EVENT_STREAM
-            yield _server_sent_events(response)
+            # It holds the socket, too.
+            with contextlib.closing(response):
+                yield _server_sent_events(response)
 
 
 def _server_sent_events(response):
