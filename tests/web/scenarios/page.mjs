@@ -297,4 +297,6 @@ scenario("a server that wants a credential is given one, kept by the tab", async
 
 	const stranger = await stage.open("/docs/");
 	await stranger.getByRole("dialog", { name: "Log in" }).waitFor();
+	// At the start, with the wrong token, after the logout, and the stranger's: one each.
+	assert.equal(stage.complaints.filter((text) => /401/.test(text)).length, 4);
 });
