@@ -87,7 +87,10 @@ int answer_error(struct answer *answer, unsigned int status, const char *format,
 	answer->cache_control = NULL;
 	json_init(&json, &answer->body);
 	json_object_begin(&json);
-	json_member_string(&json, "error", status_text(status));
+	json_member_string(&json, "error",
+			   status == STATUS_BAD_REQUEST && answer->bad_request
+				   ? answer->bad_request
+				   : status_text(status));
 	json_key(&json, "message");
 	json_string_n(&json, message.length ? message.data : "", message.length);
 	json_object_end(&json);

@@ -46,6 +46,7 @@ enum status {
 struct answer {
 	unsigned int status; /* 0: not answered yet */
 	const char *media_type;
+	const char *bad_request; /* `error` of a 400 where users of a route know it otherwise */
 	struct buffer body;
 	struct source *source; /* the body comes in pieces (api/source.h); `body` is empty then */
 	bool as_is;	       /* never compressed on its way out */

@@ -15,6 +15,7 @@
 #include "pipeline/pipeline.h"
 
 struct access;
+struct lists;
 struct metrics;
 struct symbols;
 struct tls;
@@ -25,6 +26,7 @@ struct api_options {
 	int metrics_listener; /* -1: none */
 	struct pipeline *pipeline;
 	struct control *control;
+	struct lists *lists;
 	struct metrics *metrics; /* NULL: programs have none to show */
 	struct symbols *symbols;
 	struct access *access;	   /* NULL: everybody may do everything */

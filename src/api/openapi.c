@@ -263,6 +263,10 @@ static void write_body(struct json *json, const struct route *route, unsigned in
 	json_object_begin(json);
 	json_key(json, "schema");
 	write_body_schema(json, route);
+	if (route->example) {
+		json_key(json, "example");
+		json_raw(json, route->example, strlen(route->example));
+	}
 	json_object_end(json);
 	json_object_end(json);
 	json_object_end(json);

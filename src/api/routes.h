@@ -55,6 +55,8 @@ struct route {
 	bool resumes;		    /* a stream that Last-Event-ID says where to go on */
 	const struct shape *body;   /* of a body that is not made of the rules; NULL: none */
 	bool body_required;
+	const char *example;	       /* of a body, as JSON */
+	const char *bad_request;       /* `error` of a 400; NULL: the text of the status */
 	struct content contents[5];    /* of a 200 */
 	const struct content *failure; /* 503 in the same form as the 200 (probes) */
 	unsigned int errors;	       /* OR of enum route_error */
@@ -126,6 +128,16 @@ enum list_rule { LIST_PID, LIST_LIMIT, LIST_RULES };
 extern const struct rule list_rules[LIST_RULES];
 int list_connections(struct request *request, struct answer *answer);
 int list_packet_drops(struct request *request, struct answer *answer);
+
+int ips_add(struct request *request, struct answer *answer);
+int ips_clear(struct request *request, struct answer *answer);
+int ips_print(struct request *request, struct answer *answer);
+int pids_add(struct request *request, struct answer *answer);
+int pids_clear(struct request *request, struct answer *answer);
+int pids_get(struct request *request, struct answer *answer);
+int pids_set_print_all(struct request *request, struct answer *answer);
+
+int apis_get(struct request *request, struct answer *answer);
 
 int service_information(struct request *request, struct answer *answer);
 int service_health(struct request *request, struct answer *answer);

@@ -138,6 +138,23 @@ static int set_settings(struct draft *draft, const char *value)
 	return list_split(draft, value, set_setting, NULL);
 }
 
+static int set_ip_list_mode(struct draft *draft, const char *value)
+{
+	static const char *const names[] = {
+		[IP_LIST_TAG] = "tag",
+		[IP_LIST_ONLY] = "only",
+		[IP_LIST_DROP] = "drop",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			draft->config->ip_list_mode = (enum config_ip_list_mode)i;
+			return 0;
+		}
+	}
+	return draft_fail(draft, "'%s' is not tag, only or drop", value);
+}
+
 static int set_print(struct draft *draft, const char *value)
 {
 	static const char *const names[] = {
@@ -387,6 +404,14 @@ static const struct config_option program_options[] = {
 		.from = FROM_ANYWHERE, .set = set_interfaces,
 		.help = "Network interfaces, by name, for the programs that attach to them; those "
 			"run only when one is named. One that is not there yet is waited for.",
+	},
+	{
+		.name = "ip-list-mode", .argument = "tag|only|drop", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_ip_list_mode,
+		.default_value = "tag",
+		.help = "What the IP list (POST /add_ips) does while it is not empty: tag marks "
+			"events of its addresses, only reports no others, drop marks them and "
+			"drops their packets at the interfaces named.",
 	},
 	{
 		.name = "set", .argument = "PROGRAM.PARAMETER=VALUE", .value = VALUE_REQUIRED,

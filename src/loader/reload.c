@@ -90,6 +90,14 @@ void loader_apply_statistics(struct loader *loader)
 	}
 }
 
+static void apply_ip_list_mode(struct loader *loader)
+{
+	int r = list_maps_set_option(loader->lists, SHARED_IPS, loader->config->ip_list_mode);
+
+	if (r < 0)
+		log_warn("ip-list-mode stays as it was: %s", strerror(-r));
+}
+
 /* Only what the file changed: a parameter set through the API stays unless the file says
  * otherwise now. */
 static void apply_values(struct loader *loader, struct program *program, const struct config *old,
@@ -224,6 +232,7 @@ void loader_reload(struct loader *loader)
 	if (loader->config->log_level != old->log_level)
 		apply_log_level(loader, loader->config->log_level);
 	loader_apply_statistics(loader);
+	apply_ip_list_mode(loader);
 	interfaces_watch(loader);
 	apply_programs(loader, old, loader->config);
 	log_info("configuration read again");
