@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Runs fuzzers for some seconds each, after every input of their corpus, and writes JUnit results.
 
-Each fuzzer has two tests: its corpus, and new inputs. What makes one fail is kept in OUT/crashes/NAME/
-and named in the failure; run the fuzzer with that file as its argument to see it again. With
+Each fuzzer has two tests: its corpus, and new inputs. What makes one fail is kept in
+OUT/crashes/NAME/ and named in the failure; run the fuzzer with that file as its argument to see it again. With
 --keep, inputs that reach new code are kept in OUT/corpus/NAME and are where the next run begins.
 """
 import argparse
@@ -130,7 +130,8 @@ def main():
     parser.add_argument("--seeds", action="append", default=[], metavar="NAME=FOLDER",
                         help="folder of object files that a fuzzer begins with")
     parser.add_argument("--seconds", type=int, default=60, help="of new inputs, each fuzzer")
-    parser.add_argument("--seed", type=int, default=0, help="of the mutations; 0: another each time")
+    parser.add_argument("--seed", type=int, default=0,
+                        help="of the mutations; 0: another each time")
     parser.add_argument("--keep", action="store_true", help="begin where the last run ended")
     parser.add_argument("--junit", help="file to write")
     parser.add_argument("binary", nargs="+")

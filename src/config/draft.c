@@ -9,8 +9,8 @@
 
 #define PROGRAM_NAME_MAX 63 /* what fits into the loader's messages */
 
-/* One line that a terminal shows and does not obey, whatever was quoted in it: UTF-8 without control
- * characters (U+0080 to U+009F are some too). */
+/* One line that a terminal shows and does not obey, whatever was quoted in it: UTF-8 without
+ * control characters (U+0080 to U+009F are some too). */
 static void flatten(char *line)
 {
 	for (size_t left = strlen(line), size; left; line += size, left -= size) {

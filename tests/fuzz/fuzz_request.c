@@ -16,10 +16,13 @@
 #include "api/compress.h"
 #include "api/http.h"
 #include "api/routes.h"
+#include "api/source.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "fuzz.h"
+#include "lists/lists.h"
+#include "live/live.h"
 #include "pipeline/internal.h"
 
 static const char credentials_text[] = "read rita token-of-rita\n"
@@ -43,6 +46,8 @@ static void *play_loader(void *context)
 			answer.result = -EINVAL;
 			message_set_text(answer.text, "the value is odd");
 		}
+		if (fd >= 0)
+			close(fd);
 		message_send(sockets[0], &answer, -1);
 	}
 	return context;
@@ -67,6 +72,11 @@ static struct access *new_access(void)
 	return access;
 }
 
+static int64_t boot_to_real(void *context)
+{
+	return api_boot_to_real(context);
+}
+
 static struct api *new_api(const struct api_options *options)
 {
 	struct api *api = calloc(1, sizeof(*api));
@@ -75,8 +85,13 @@ static struct api *new_api(const struct api_options *options)
 	api->options = *options;
 	api->started = clock_boot_ns();
 	api->answers = answers_new();
-	REQUIRE(api->answers);
+	api->sources = sources_new(8);
+	REQUIRE(api->answers && api->sources);
 	atomic_init(&api->boot_to_real, clock_boot_to_real_offset());
+	REQUIRE(live_new(&(struct live_options){ .pipeline = options->pipeline,
+						 .boot_to_real = boot_to_real,
+						 .context = api },
+			 &api->live) == 0);
 	return api;
 }
 
@@ -99,8 +114,15 @@ static void make_apis(void)
 	store_publish(store, 0);
 	pipeline_set_ready(options.pipeline, true);
 	REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
+	options.lists = lists_new(&(struct lists_options){
+		.socket = sockets[1],
+		.data_dir = -1,
+		.in_force = (struct shared_list_image[SHARED_LISTS]){ { .fd = -1 }, { .fd = -1 } },
+	});
+	REQUIRE(options.lists);
 	options.control = control_new(sockets[1], options.pipeline, -1);
 	REQUIRE(options.control);
+	lists_connect(options.lists, options.control);
 	REQUIRE(pthread_create(&thread, NULL, hear_loader, options.control) == 0);
 	REQUIRE(pthread_create(&thread, NULL, play_loader, NULL) == 0);
 	apis[0] = new_api(&options);
@@ -139,6 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FREE char *authorization = input_optional_line(&input);
 	FREE char *encoding = input_optional_line(&input);
 	FREE char *none_match = input_optional_line(&input);
+	FREE char *last_id = input_optional_line(&input);
 	struct request request = {
 		.method = 1u << (method % 8) & 31,
 		.metrics = flags & 1,
@@ -154,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.authorization = authorization,
 		.accept_encoding = encoding,
 		.if_none_match = none_match,
+		.last_event_id = last_id,
 		.peer = (const struct sockaddr *)&peer,
 	};
 
