@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Fuzzers: tests/fuzz/fuzz_<name>.c are one executable each, linked with the library as clang
-# builds it for libFuzzer, under ASan and UBSan. Other C files there are shared. Inputs to begin with
-# are in tests/fuzz/corpus/<name>/; what a run finds is kept in build/fuzz/.
+# builds it for libFuzzer, under ASan and UBSan. Other C files there are shared. Inputs to begin
+# with are in tests/fuzz/corpus/<name>/; what a run finds is kept in build/fuzz/.
 
 FUZZ_OUT := $(BUILD)/fuzz
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))

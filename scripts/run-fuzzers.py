@@ -3,8 +3,9 @@
 """Runs fuzzers for some seconds each, after every input of their corpus, and writes JUnit results.
 
 Each fuzzer has two tests: its corpus, and new inputs. What makes one fail is kept in
-OUT/crashes/NAME/ and named in the failure; run the fuzzer with that file as its argument to see it again. With
---keep, inputs that reach new code are kept in OUT/corpus/NAME and are where the next run begins.
+OUT/crashes/NAME/ and named in the failure; run the fuzzer with that file as its argument to see it
+again. With --keep, inputs that reach new code are kept in OUT/corpus/NAME and are where the next
+run begins.
 """
 import argparse
 import os

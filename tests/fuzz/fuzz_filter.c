@@ -169,6 +169,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		field = stream_schema_field(stream, line);
 		if (!field || add(&alone, field, expression) < 0)
 			continue;
+		check_block(&alone);
 		if (expression[0] != '!') {
 			check_negation(field, expression, &alone);
 			check_alternatives(field, expression, &alone);
