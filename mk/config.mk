@@ -99,6 +99,11 @@ tsan_LDFLAGS := -fsanitize=thread
 # Compiled by the other compiler for its warnings alone; never linked.
 clang_FLAGS := -O2
 clang_CC := $(CLANG)
+# The library as fuzzers want it: libFuzzer, which comes with clang, sees where an input leads.
+fuzz_CC := $(CLANG)
+fuzz_FLAGS := -O1 -fno-omit-frame-pointer -DDEBUG \
+	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+fuzz_LDFLAGS := -fsanitize=fuzzer,address,undefined
 
 # A file that changes only when its text does: objects depend on it, so that other flags rebuild.
 # $(call remember,text)

@@ -60,7 +60,7 @@ run_pytest = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests \
 	$(if $(EBPF_SERVER_BINARY),EBPF_SERVER_BINARY=$(EBPF_SERVER_BINARY)) \
 	$(PYTHON) -m pytest --junitxml=$(RESULTS)/$(1).xml $(if $(T),-k '$(T)') $(2) $(PYTEST_ARGS)
 
-PARTS := unit race kernel api web deploy guard
+PARTS := unit race fuzz kernel api web deploy guard
 
 .PHONY: test test-tools $(PARTS:%=test-%)
 test: deps-test ## Test: everything; ends with the sum of all results
