@@ -117,7 +117,8 @@ def test_the_settings_are_those_of_a_plain_server(tmp_path):
     """The one block that the tests replace, as far as it does not need the machine to itself."""
     shown = subprocess.run(
         ["sh", "-euc", BLOCKS["sh", "settings"].replace("$(pgrep", "$(echo pgrep") +
-         'echo "$sdk|$programs|$server|$api"'], cwd=ROOT, text=True, capture_output=True, check=True)
+         'echo "$sdk|$programs|$server|$api"'],
+        cwd=ROOT, text=True, capture_output=True, check=True)
     assert shown.stdout.strip().split("|") == [
         f"{ROOT}/programs/include", "/etc/ebpf-server/programs", "pgrep -o -x ebpf-server",
         "http://127.0.0.1:8080"]
