@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "doors.h"
 #include "export/print.h"
+#include "lists/lists.h"
 #include "metrics/metrics.h"
 #include "pipeline/control.h"
 #include "pipeline/pipeline.h"
@@ -86,6 +87,10 @@ int server_main(const struct server_start *start)
 
 	/* Declared in the order of dependence: what is freed first stands last. */
 	CLOSE int stop = open_stop_signal();
+	/* First of all: the loader waits for them with its programs. */
+	CLEANUP(lists)
+	struct lists *lists = lists_new(&(struct lists_options){
+		.socket = socket, .data_dir = start->data_dir, .in_force = start->lists });
 	CLEANUP(symbols) struct symbols *symbols = symbols_new(start->kallsyms);
 	CLEANUP(store) struct store *store = store_new(config->memory);
 	CLEANUP(pipeline) struct pipeline *pipeline = NULL;
@@ -98,7 +103,7 @@ int server_main(const struct server_start *start)
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	if (stop < 0)
 		return failed("signals", stop);
-	if (!symbols || !store)
+	if (!lists || !symbols || !store)
 		return failed("memory", -ENOMEM);
 	pipeline = pipeline_new(store, start->accounts, start->possible_cpus);
 	if (!pipeline)
@@ -106,6 +111,7 @@ int server_main(const struct server_start *start)
 	control = control_new(socket, pipeline, start->kernel_btf);
 	if (!control)
 		return failed("control", -ENOMEM);
+	lists_connect(lists, control);
 	result = doors_open(&doors, start, control);
 	if (result < 0)
 		return failed("credentials", result);
@@ -141,6 +147,7 @@ int server_main(const struct server_start *start)
 						  .pipeline = pipeline,
 						  .control = control,
 						  .metrics = metrics,
+						  .lists = lists,
 						  .symbols = symbols,
 						  .access = doors.access,
 						  .tls = doors.tls,
@@ -149,7 +156,8 @@ int server_main(const struct server_start *start)
 						  .query_timeout_ns = config->query_timeout_ns,
 						  .version = EBPF_SERVER_VERSION,
 						  .stopping = &stopping,
-						  .program_stats = config->program_stats },
+						  .program_stats = config->program_stats,
+						  .max_streams = config->max_streams },
 			   &api, error, sizeof(error));
 	if (result < 0) {
 		log_error("server: %s", error);

@@ -52,6 +52,13 @@
 #define RANKED(group, rank) ANNOTATION("hook:" #group ":" #rank)
 
 /*
+ * On a map: there is one of this name for all programs that declare it in the same way. The loader
+ * makes it for the first of them, and it stays, with what is in it, when programs are switched off
+ * and on.
+ */
+#define SHARED ANNOTATION("shared")
+
+/*
  * On a function of SEC("?xdp") or SEC("?tc"): it attaches to each interface that --interface names,
  * and sees what arrives, or what leaves (tc only). Each interface gets, in each direction, the
  * function of lowest rank that it takes: XDP is refused where somebody else's program is, or where

@@ -177,6 +177,7 @@ struct __sk_buff {
 
 /* The next one decides; the same number as TCX_NEXT. */
 #define TC_ACT_UNSPEC (-1)
+#define TC_ACT_SHOT 2
 
 /* Where bpf_skb_load_bytes_relative() counts from. */
 enum bpf_hdr_start_off {

@@ -218,6 +218,7 @@ static void handle(const struct route *route, struct request *request, struct an
 {
 	int r;
 
+	answer->bad_request = route->bad_request;
 	if ((route->changes && guard_origin(request, answer) < 0) ||
 	    gate_pass(route, request, answer) < 0 || check_body(route, request, answer) < 0 ||
 	    check_none(route, request, answer) < 0)

@@ -9,6 +9,14 @@
 #define RULES(table) .rules = table, .rule_count = ARRAY_SIZE(table)
 #define JSON_OF(answer_shape) .contents = { { MEDIA_JSON, &answer_shape, NULL } }
 
+/* As users of these routes know it. */
+#define INVALID_FORMAT "Invalid JSON format"
+static const struct frame stream_frames[] = {
+	{ "message", "Event" },
+	{ "lost", "LostEvents" },
+	{ NULL, NULL },
+};
+
 #define PAGE_FILES                                                                                 \
 	.contents = {                                                                              \
 		{ MEDIA_HTML, NULL, NULL },                                                        \
@@ -19,6 +27,10 @@
 	}
 
 #define ONLY_POST "Only POST method is allowed"
+
+#define LIST_CHANGE                                                                                \
+	.bad_request = INVALID_FORMAT, .errors = ERROR_BODY | ERROR_BUSY | ERROR_UNAVAILABLE,      \
+	.changes = true
 
 static const struct content not_healthy = { MEDIA_JSON, &shape_health, "Not healthy." };
 static const struct content not_ready = { MEDIA_TEXT, NULL, "`Not ready`" };
@@ -57,6 +69,28 @@ const struct route routes[] = {
 			{ MEDIA_NDJSON, NULL, "With format=ndjson: one event a line." },
 			{ MEDIA_CSV, NULL, "With format=csv: a header, then an event a line." },
 		},
+		.errors = ERROR_UNAVAILABLE,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/api/events/stream",
+		.handler = events_stream,
+		.tag = "events",
+		.summary = "Events as they happen, as server-sent events",
+		.description =
+			"The filters of /api/events. Each event that passes comes once, as `id:` "
+			"(the event's id) and `data:` (the event, as /api/events has it). A reader "
+			"that was disconnected sends the id that it had last as Last-Event-ID, as "
+			"browsers do by themselves, and gets what it had not, first. What it does "
+			"not get it is told, as `event: lost` with the shape LostEvents: a reader "
+			"that is too slow (`slow_reader`), events that the kernel had no room for "
+			"(`ring_full`), and those that have left the memory (`expired`, `overrun`). "
+			"After 15 seconds without an event a comment is sent.",
+		RULES(stream_rules),
+		.filters = true,
+		.resumes = true,
+		.contents = { { MEDIA_EVENT_STREAM, NULL, "Frames, until either side ends it." } },
+		.frames = stream_frames,
 		.errors = ERROR_UNAVAILABLE,
 	},
 	{
@@ -106,6 +140,7 @@ const struct route routes[] = {
 			       "program as it is then.",
 		.body = &shape_parameter_change,
 		.body_required = true,
+		.example = "{\"parameters\":{\"sample\":10}}",
 		JSON_OF(shape_program),
 		.errors = ERROR_BODY | ERROR_BUSY | ERROR_UNAVAILABLE,
 		.changes = true,
@@ -180,6 +215,102 @@ const struct route routes[] = {
 	},
 	{
 		.methods = METHOD_GET,
+		.path = "/apis",
+		.handler = apis_get,
+		.tag = "description",
+		.summary = "Every route in a line, and what its body looks like",
+		JSON_OF(shape_apis),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/add_ips",
+		.handler = ips_add,
+		.tag = "lists",
+		.summary = "Add addresses and prefixes to the IP list",
+		.description =
+			"Integers are IPv4 addresses (1 is 0.0.0.1), and stay integers wherever "
+			"the list is shown. Bits after a prefix are cleared (10.1.2.3/8 is "
+			"10.0.0.0/8), and ::ffff:10.0.0.1 is 10.0.0.1. What is there already stays "
+			"once. All are added, or none. Events of a listed address have `watched` "
+			"true; --ip-list-mode says what else becomes of them.",
+		.body = &shape_add_ips,
+		.body_required = true,
+		.example = "{\"add_ips\":[1,\"10.0.0.0/8\",\"2001:db8::1\"]}",
+		LIST_CHANGE,
+		JSON_OF(shape_added_ips),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/clear_ip_list",
+		.handler = ips_clear,
+		.tag = "lists",
+		.summary = "Empty the IP list; false changes nothing",
+		.body = &shape_clear_ip_list,
+		.body_required = true,
+		.example = "{\"clear_ip_list\":true}",
+		LIST_CHANGE,
+		JSON_OF(shape_ip_count),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/print_all_ips",
+		.handler = ips_print,
+		.tag = "lists",
+		.summary = "The IP list, in the order of its making",
+		.body = &shape_print_all_ips,
+		.body_required = true,
+		.example = "{\"print_all_ips\":true}",
+		.bad_request = INVALID_FORMAT,
+		JSON_OF(shape_ip_list),
+		.errors = ERROR_BODY,
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/add_pids",
+		.handler = pids_add,
+		.tag = "lists",
+		.summary = "Add processes to those that the program syscalls reports",
+		.description = "While the list is empty, all are reported. What is there already "
+			       "stays once. All are added, or none.",
+		.body = &shape_add_pids,
+		.body_required = true,
+		.example = "{\"pids\":[1,4711]}",
+		LIST_CHANGE,
+		JSON_OF(shape_added_pids),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/clear_pid_list",
+		.handler = pids_clear,
+		.tag = "lists",
+		.summary = "Empty the list of processes; false changes nothing",
+		.body = &shape_clear_pid_list,
+		.example = "{\"clear_pid_list\":true}",
+		LIST_CHANGE,
+		JSON_OF(shape_pid_count),
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/target_pids",
+		.handler = pids_get,
+		.tag = "lists",
+		.summary = "The list of processes, in the order of its making",
+		JSON_OF(shape_pid_list),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/set_print_all",
+		.handler = pids_set_print_all,
+		.tag = "lists",
+		.summary = "Have all processes reported, whatever the list says",
+		.body = &shape_print_all,
+		.body_required = true,
+		.example = "{\"print_all\":true}",
+		LIST_CHANGE,
+		JSON_OF(shape_print_all_set),
+	},
+	{
+		.methods = METHOD_GET,
 		.path = "/api/schema",
 		.handler = schema_get,
 		.tag = "description",
@@ -202,6 +333,7 @@ const struct route routes[] = {
 		.summary = "The dashboard",
 		.contents = { { MEDIA_HTML, NULL, NULL } },
 		.page = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -211,6 +343,7 @@ const struct route routes[] = {
 		.summary = "A view of the dashboard, or one of its files",
 		PAGE_FILES,
 		.page = true,
+		.open = OPEN_ALWAYS,
 		.name_about = "The view or file.",
 	},
 	{
@@ -221,6 +354,7 @@ const struct route routes[] = {
 		.summary = "This API to read and to try out (Swagger UI)",
 		.contents = { { MEDIA_HTML, NULL, NULL } },
 		.page = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -230,6 +364,7 @@ const struct route routes[] = {
 		.summary = "A file of that page",
 		PAGE_FILES,
 		.page = true,
+		.open = OPEN_ALWAYS,
 		.name_about = "The file.",
 	},
 	{

@@ -139,6 +139,14 @@ SHAPE(shape_event_list, "EventList", "Events that answer a question.",
 	  "The id to go on from: as `before` when newest first, as `after` when oldest first. Null "
 	  "at the end." });
 
+SHAPE(shape_lost_events, "LostEvents", "In a stream: events that its reader does not get.",
+	{ "missed", COUNT_OR_NULL, "How many; null where nobody can know." },
+	{ "reason", STRING ",\"enum\":[\"slow_reader\",\"ring_full\",\"overrun\",\"expired\"]",
+	  "This reader read too slowly; a ring buffer was full; they left the memory before the "
+	  "server came to them; they left it before the reader came back." },
+	{ "filtered", BOOLEAN,
+	  "Only events that pass the filters are counted; else all of the types asked for." });
+
 #define PERCENTILE(part)                                                                           \
 	"The smallest number that " part " of them do not pass, to within 1 %; null where memory " \
 	"for it ran out."
@@ -305,6 +313,74 @@ SHAPE(shape_health, "Health", "How the service fares.",
 	{ "time", TIME, "Now." },
 	{ "timestamp", COUNT, "Now, in seconds since the epoch." });
 
+SHAPE(shape_api_usage, "ApiUsage", "How a route is asked.",
+	{ "method", STRING, "" },
+	{ "body", "\"type\":[\"object\",\"null\"]", "What its body looks like; null: none." });
+
+SHAPE(shape_apis, "Apis", "Every route.",
+	{ "available_apis", ARRAY_OF(STRING), "METHOD PATH - what it is for." },
+	{ "usage", MAP_OF(REF("ApiUsage")), "By path, without the slash before it." });
+
+#define MESSAGE { "message", STRING, "The answer as a sentence." }
+#define IP "\"type\":[\"integer\",\"string\"]"
+#define PID "\"type\":\"integer\",\"minimum\":1,\"maximum\":4194304"
+#define TOTAL_IPS { "total_ips", COUNT, "Entries of the list." }
+#define TOTAL_PIDS { "total_pids", COUNT, "Entries of the list." }
+
+SHAPE(shape_add_ips, "AddIps", "Addresses for the IP list.",
+	{ "add_ips", ARRAY_OF(IP),
+	  "IPv4 and IPv6 addresses, prefixes such as 10.0.0.0/8, and integers from 0 to 2^32 - 1 "
+	  "(1 is 0.0.0.1)." });
+
+SHAPE(shape_added_ips, "AddedIps", "What was added to the IP list.",
+	MESSAGE,
+	{ "added_ips", ARRAY_OF(IP),
+	  "The entries asked for, each once; those that were there before are among them." },
+	TOTAL_IPS);
+
+SHAPE(shape_clear_ip_list, "ClearIpList", "Whether the IP list is to be emptied.",
+	{ "clear_ip_list", BOOLEAN, "" });
+
+SHAPE(shape_ip_count, "IpCount", "How long the IP list is now.",
+	MESSAGE, TOTAL_IPS);
+
+SHAPE(shape_print_all_ips, "PrintAllIps", "Whether the IP list is asked for.",
+	{ "print_all_ips", BOOLEAN, "" });
+
+SHAPE(shape_ip_list, "IpList", "The IP list.",
+	MESSAGE,
+	{ "ips", ARRAY_OF(IP), "" },
+	TOTAL_IPS);
+
+SHAPE(shape_add_pids, "AddPids", "Processes for the list.",
+	{ "pids", ARRAY_OF(PID), "" });
+
+SHAPE(shape_added_pids, "AddedPids", "What was added to the list of processes.",
+	MESSAGE,
+	{ "added_pids", ARRAY_OF(PID),
+	  "The processes asked for, each once; those that were there before are among them." },
+	TOTAL_PIDS);
+
+SHAPE(shape_clear_pid_list, "ClearPidList", "Whether the list of processes is to be emptied.",
+	{ "clear_pid_list", BOOLEAN, "" });
+
+SHAPE(shape_pid_count, "PidCount", "How long the list of processes is now.",
+	MESSAGE, TOTAL_PIDS);
+
+SHAPE(shape_pid_list, "PidList", "The list of processes.",
+	MESSAGE,
+	{ "target_pids", ARRAY_OF(PID), "" },
+	{ "pids", ARRAY_OF(PID), "The same." },
+	TOTAL_PIDS,
+	{ "print_all", BOOLEAN, "All processes are reported, whatever the list says." });
+
+SHAPE(shape_print_all, "PrintAll", "Whether all processes are to be reported.",
+	{ "print_all", BOOLEAN, "" });
+
+SHAPE(shape_print_all_set, "PrintAllSet", "Whether all processes are reported now.",
+	MESSAGE,
+	{ "print_all", BOOLEAN, "" });
+
 static const struct shape_member shape_document_members[] = {
 	{ "openapi", STRING, "" },
 	{ "info", "\"type\":\"object\"", "" },
@@ -351,6 +427,22 @@ const struct shape *const shapes[] = {
 	&shape_service,
 	&shape_failing_part,
 	&shape_health,
+	&shape_lost_events,
 	&shape_document,
+	&shape_api_usage,
+	&shape_apis,
+	&shape_add_ips,
+	&shape_added_ips,
+	&shape_clear_ip_list,
+	&shape_ip_count,
+	&shape_print_all_ips,
+	&shape_ip_list,
+	&shape_add_pids,
+	&shape_added_pids,
+	&shape_clear_pid_list,
+	&shape_pid_count,
+	&shape_pid_list,
+	&shape_print_all,
+	&shape_print_all_set,
 	NULL,
 };

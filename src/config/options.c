@@ -17,6 +17,7 @@
 #define RING_MINIMUM (64ULL << 10)
 #define RING_MAXIMUM (1ULL << 30)
 #define MAX_SERIES_MAXIMUM 1000000u
+#define MAX_STREAMS_MAXIMUM 10000u
 #define QUERY_TIMEOUT_MINIMUM (10 * NS_PER_MS)
 #define QUERY_TIMEOUT_MAXIMUM (60 * NS_PER_SECOND)
 
@@ -137,6 +138,23 @@ static int set_settings(struct draft *draft, const char *value)
 	return list_split(draft, value, set_setting, NULL);
 }
 
+static int set_ip_list_mode(struct draft *draft, const char *value)
+{
+	static const char *const names[] = {
+		[IP_LIST_TAG] = "tag",
+		[IP_LIST_ONLY] = "only",
+		[IP_LIST_DROP] = "drop",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			draft->config->ip_list_mode = (enum config_ip_list_mode)i;
+			return 0;
+		}
+	}
+	return draft_fail(draft, "'%s' is not tag, only or drop", value);
+}
+
 static int set_print(struct draft *draft, const char *value)
 {
 	static const char *const names[] = {
@@ -200,6 +218,17 @@ static int set_max_series(struct draft *draft, const char *value)
 		return draft_fail(draft, "'%s' is not a number from 1 to %u", value,
 				  MAX_SERIES_MAXIMUM);
 	draft->config->max_series = (uint32_t)series;
+	return 0;
+}
+
+static int set_max_streams(struct draft *draft, const char *value)
+{
+	uint64_t streams;
+
+	if (text_parse_u64(value, 1, MAX_STREAMS_MAXIMUM, &streams))
+		return draft_fail(draft, "'%s' is not a number from 1 to %u", value,
+				  MAX_STREAMS_MAXIMUM);
+	draft->config->max_streams = (uint32_t)streams;
 	return 0;
 }
 
@@ -288,6 +317,13 @@ static const struct config_option listening_options[] = {
 			"together as one more, other.",
 	},
 	{
+		.name = "max-streams", .argument = "COUNT", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_max_streams,
+		.default_value = "256",
+		.help = "Live streams that may be open at once; who comes when they are is asked "
+			"to try again later.",
+	},
+	{
 		.name = "query-timeout", .argument = "DURATION", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_query_timeout,
 		.default_value = "2s",
@@ -368,6 +404,14 @@ static const struct config_option program_options[] = {
 		.from = FROM_ANYWHERE, .set = set_interfaces,
 		.help = "Network interfaces, by name, for the programs that attach to them; those "
 			"run only when one is named. One that is not there yet is waited for.",
+	},
+	{
+		.name = "ip-list-mode", .argument = "tag|only|drop", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_ip_list_mode,
+		.default_value = "tag",
+		.help = "What the IP list (POST /add_ips) does while it is not empty: tag marks "
+			"events of its addresses, only reports no others, drop marks them and "
+			"drops their packets at the interfaces named.",
 	},
 	{
 		.name = "set", .argument = "PROGRAM.PARAMETER=VALUE", .value = VALUE_REQUIRED,

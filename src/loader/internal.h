@@ -10,6 +10,7 @@
 
 #include "loader/interface_link.h"
 #include "loader/kernel_features.h"
+#include "loader/list_maps.h"
 #include "loader/loader.h"
 #include "loader/message.h"
 #include "schema/schema.h"
@@ -86,6 +87,9 @@ struct loader {
 	const char *program_dir;	 /* as at start: later it changes no more */
 	struct stream_account *accounts; /* shared with the server, who may write anything there */
 	struct stream_account *books; /* names and past_* of the same, as the loader knows them */
+	struct shared_maps *shared;
+	struct list_maps *lists;
+	unsigned int lists_told; /* bit by bit: by the first server, at its start */
 	struct listeners listeners;
 	int data_dir;			   /* -1: none */
 	const struct config *first_config; /* as at start: where the secrets are changes no more */
@@ -243,6 +247,9 @@ void server_end(struct loader *loader);
 
 /* Hears one message of the server's. */
 void requests_hear(struct loader *loader);
+/* Waits until the first server has told its lists, so that no program reports without them. It does
+ * so before anything else; one that does not is not waited for longer than a second. */
+void requests_await_lists(struct loader *loader);
 
 /* ---- reload.c ---- */
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "loader/data_dir.h"
 #include "loader/internal.h"
+#include "loader/notify.h"
 #include "loader/object.h"
 #include "loader/own_pid.h"
 
@@ -60,10 +61,23 @@ static int open_accounts(struct loader *loader)
 	return loader->books ? 0 : -ENOMEM;
 }
 
+static int open_lists(struct loader *loader)
+{
+	loader->shared = shared_maps_new(list_map_forms);
+	if (!loader->shared)
+		return -ENOMEM;
+	loader->lists = list_maps_new(loader->shared);
+	if (!loader->lists)
+		return -ENOMEM;
+	return list_maps_set_option(loader->lists, SHARED_IPS, loader->config->ip_list_mode);
+}
+
 static int open_tables(struct loader *loader)
 {
 	int r = open_accounts(loader);
 
+	if (!r)
+		r = open_lists(loader);
 	if (!r)
 		r = programs_open(loader);
 	return r < 0 ? fail("cannot start", r) : 0;
@@ -72,6 +86,8 @@ static int open_tables(struct loader *loader)
 static void loader_fini(struct loader *loader)
 {
 	programs_close(loader);
+	list_maps_free(loader->lists);
+	shared_maps_free(loader->shared);
 	secrets_close(loader);
 	listeners_close(&loader->listeners);
 	if (loader->data_dir >= 0)
@@ -181,10 +197,13 @@ static void hear_signals(struct loader *loader)
 		case SIGTERM:
 		case SIGINT:
 			log_info("stopping: %s", strsignal((int)info.ssi_signo));
+			notify_manager("STOPPING=1");
 			loader->ending = true;
 			break;
 		case SIGHUP:
+			notify_reloading();
 			loader_reload(loader);
+			notify_manager("READY=1");
 			break;
 		case SIGCHLD:
 			server_reap(loader);
@@ -285,6 +304,7 @@ int loader_run(const struct config *config, int argc, char **argv, server_main_f
 	if (begin(&loader) < 0)
 		return EXIT_FAILURE;
 	start_programs(&loader);
+	notify_manager("READY=1");
 	serve(&loader);
 	end(&loader);
 	return loader.exit_status;

@@ -59,6 +59,10 @@ enum message_type {
 	MESSAGE_SET_PARAMETER,
 	/* request, program */
 	MESSAGE_ASK_STATISTICS,
+	/* request, numbers[0] enum shared_list, numbers[1] entries, numbers[2] the list's option
+	 * (its mode is the loader's business); fd: the image (loader/shared_list.h), none when the
+	 * list is empty. Each server begins by telling every list. */
+	MESSAGE_SET_LIST,
 	/* the server asks for an orderly end: result 0, or -errno when it failed; text says why */
 	MESSAGE_STOP,
 

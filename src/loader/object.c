@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "loader/libbpf_log.h"
 #include "loader/rodata.h"
+#include "loader/shared_maps.h"
 
 /* The kernel's own, never meant for user space and yet returned by attach: no trampolines on this
  * architecture. strerror(3) does not know it. */
@@ -139,7 +140,7 @@ static int leave_out_maps(struct bpf_object *bpf)
 }
 
 static int prepare(const struct object *object, struct bpf_object *bpf,
-		   const struct bpf_object *maps_from)
+		   const struct bpf_object *maps_from, char *error, size_t error_size)
 {
 	int r = rings_prepare(bpf, object->ring_bytes);
 
@@ -150,6 +151,12 @@ static int prepare(const struct object *object, struct bpf_object *bpf,
 		r = rodata_put(bpf, object->rodata, object->rodata_size);
 	if (!r && maps_from)
 		r = share_maps(bpf, maps_from);
+	if (r < 0) {
+		message_format(error, error_size, "cannot prepare its maps: %s", strerror(-r));
+		return r;
+	}
+	if (!maps_from && object->shared)
+		r = shared_maps_give(object->shared, bpf, error, error_size);
 	return r;
 }
 
@@ -172,12 +179,9 @@ static int load_best(struct object *object, const struct bpf_object *maps_from, 
 		r = hooks_select(object->hooks, object->kernel, bpf, error, error_size);
 		if (r < 0)
 			return r;
-		r = prepare(object, bpf, maps_from);
-		if (r < 0) {
-			message_format(error, error_size, "cannot prepare its maps: %s",
-				       strerror(-r));
+		r = prepare(object, bpf, maps_from, error, error_size);
+		if (r < 0)
 			return r;
-		}
 		r = bpf_object__load(bpf);
 		if (r == 0) {
 			bpf_object__close(object->bpf);
@@ -262,10 +266,13 @@ int object_load(const char *name, const void *bytes, size_t size,
 	object->size = size;
 	object->kernel = options->kernel;
 	object->ring_bytes = options->ring_bytes;
+	object->shared = options->shared;
 	r = read_object(object, options, error, error_size);
 	if (r < 0)
 		return r;
 	r = load_best(object, options->replaces ? options->replaces->bpf : NULL, error, error_size);
+	if (!r && object->shared)
+		r = shared_maps_keep(object->shared, object->bpf, error, error_size);
 	if (r < 0)
 		return r;
 	*ret_object = TAKE(object);

@@ -29,6 +29,7 @@
 
 struct kernel_features;
 struct object;
+struct shared_maps;
 
 struct object_setting {
 	const char *name;
@@ -46,6 +47,9 @@ struct object_options {
 	/* Of the same bytes: its maps become the new object's too, so that counts and rings go
 	 * on when a parameter changes. NULL: maps of its own. */
 	const struct object *replaces;
+	/* Where maps tagged "shared" come from and go to; must outlive the object. NULL: they are
+	 * the object's own. */
+	struct shared_maps *shared;
 };
 
 /* Opens an object and forgets it; asks nothing of the kernel. 0, or -errno with one line in

@@ -44,6 +44,7 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 		{ "query-timeout", old->query_timeout_ns == new->query_timeout_ns },
 		{ "memory", old->memory == new->memory },
 		{ "max-series", old->max_series == new->max_series },
+		{ "max-streams", old->max_streams == new->max_streams },
 		{ "ring", old->ring_bytes == new->ring_bytes },
 		{ "print", old->print == new->print },
 		{ "data-dir", same_text(old->data_dir, new->data_dir) },
@@ -87,6 +88,14 @@ void loader_apply_statistics(struct loader *loader)
 		log_warn("cannot switch the kernel's run accounting on: %s", strerror(errno));
 		loader->statistics = -1;
 	}
+}
+
+static void apply_ip_list_mode(struct loader *loader)
+{
+	int r = list_maps_set_option(loader->lists, SHARED_IPS, loader->config->ip_list_mode);
+
+	if (r < 0)
+		log_warn("ip-list-mode stays as it was: %s", strerror(-r));
 }
 
 /* Only what the file changed: a parameter set through the API stays unless the file says
@@ -223,6 +232,7 @@ void loader_reload(struct loader *loader)
 	if (loader->config->log_level != old->log_level)
 		apply_log_level(loader, loader->config->log_level);
 	loader_apply_statistics(loader);
+	apply_ip_list_mode(loader);
 	interfaces_watch(loader);
 	apply_programs(loader, old, loader->config);
 	log_info("configuration read again");

@@ -41,6 +41,7 @@ static int load(struct loader *loader, struct program *program, const struct obj
 		.interfaces = loader->config->interface_count > 0,
 		.own_pid = loader->own_pid,
 		.replaces = replaces,
+		.shared = loader->shared,
 	};
 
 	if (!settings) {
@@ -167,6 +168,8 @@ int program_start(struct loader *loader, struct program *program)
 		return keep_off(loader, program);
 	if (r < 0)
 		return fail(loader, program, r);
+	requests_await_lists(loader);
+	list_maps_fill(loader->lists);
 	/* The ring is read before the first event can be in it. */
 	announce_maps(loader, program);
 	r = object_attach(program->object, program->error, sizeof(program->error));

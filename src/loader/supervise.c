@@ -75,12 +75,20 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 	};
 	struct confine_directory data = { .fd = loader->data_dir,
 					  .path = loader->config->data_dir };
-	const int kept[] = { start.socket,    start.api_listener, start.metrics_listener,
-			     start.kallsyms,  start.kernel_btf,	  start.statm,
-			     loader->data_dir };
+	const int kept[] = { start.socket,
+			     start.api_listener,
+			     start.metrics_listener,
+			     start.kallsyms,
+			     start.kernel_btf,
+			     start.statm,
+			     loader->data_dir,
+			     list_maps_image(loader->lists, SHARED_IPS).fd,
+			     list_maps_image(loader->lists, SHARED_PROCESSES).fd };
 	char error[MESSAGE_TEXT_SIZE] = "its descriptors";
 	int status;
 
+	for (enum shared_list list = 0; list < SHARED_LISTS; list++)
+		start.lists[list] = list_maps_image(loader->lists, list);
 	prctl(PR_SET_NAME, (unsigned long)SERVER_PROCESS_NAME, 0UL, 0UL, 0UL);
 	read_what_will_be_hidden();
 	raise_descriptor_limit();

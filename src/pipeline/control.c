@@ -297,8 +297,8 @@ static int wait_for_answer(struct control *control, struct waiter *waiter, int t
 	return rc;
 }
 
-int control_request(struct control *control, struct message *message, int timeout_ms, char *error,
-		    size_t error_size)
+int control_request_with(struct control *control, struct message *message, int fd, int timeout_ms,
+			 char *error, size_t error_size)
 {
 	struct waiter waiter = { .error = error, .error_size = error ? error_size : 0 };
 	int rc;
@@ -313,7 +313,7 @@ int control_request(struct control *control, struct message *message, int timeou
 
 	/* Sent without the lock: a full socket must not keep answers from being heard. */
 	message->request = waiter.request;
-	rc = message_send(control->socket, message, -1);
+	rc = message_send(control->socket, message, fd);
 
 	pthread_mutex_lock(&control->lock);
 	if (rc == 0)
@@ -323,6 +323,12 @@ int control_request(struct control *control, struct message *message, int timeou
 	forget(control, &waiter);
 	pthread_mutex_unlock(&control->lock);
 	return rc;
+}
+
+int control_request(struct control *control, struct message *message, int timeout_ms, char *error,
+		    size_t error_size)
+{
+	return control_request_with(control, message, -1, timeout_ms, error, error_size);
 }
 
 int control_refresh_statistics(struct control *control, uint32_t program, int timeout_ms)

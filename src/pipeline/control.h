@@ -38,6 +38,9 @@ int control_run(struct control *control, int stop_fd, void (*ready)(void *contex
  * `error`; -ETIMEDOUT or -EPIPE with words of its own. Any thread but the one in control_run(). */
 int control_request(struct control *control, struct message *message, int timeout_ms, char *error,
 		    size_t error_size);
+/* The same with a descriptor, -1 for none, which stays the caller's. */
+int control_request_with(struct control *control, struct message *message, int fd, int timeout_ms,
+			 char *error, size_t error_size);
 /* Asks for the run counts of a program and waits until they are in its view. Errors as above. */
 int control_refresh_statistics(struct control *control, uint32_t program, int timeout_ms);
 

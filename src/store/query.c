@@ -86,6 +86,23 @@ static bool consider(struct run *run, uint64_t oldest, uint64_t newest)
 	return false;
 }
 
+/* Whether block `number` may hold places that are asked for. */
+static bool may_hold_places(const struct run *run, const struct part *part, uint64_t number)
+{
+	const struct query_stream *asked = part->asked;
+	struct segment segment;
+	bool may;
+
+	if (!asked->end || run->want_total)
+		return true;
+	if (!segment_pin_sealed(part->stream, number, &segment))
+		return false;
+	may = segment.first_index < asked->end &&
+	      segment.first_index + segment.count > asked->first;
+	segment_unpin(&segment);
+	return may;
+}
+
 static void add_item(struct run *run, struct part *part, uint64_t number, uint32_t rows,
 		     uint64_t oldest, uint64_t newest)
 {
@@ -127,7 +144,8 @@ static int plan_part(struct run *run, struct part *part)
 	if (!part->items)
 		return -ENOMEM;
 	for (uint64_t number = head; number < tail; number++) {
-		if (segment_times(stream, number, &oldest, &newest))
+		if (segment_times(stream, number, &oldest, &newest) &&
+		    may_hold_places(run, part, number))
 			add_item(run, part, number, BLOCK_MAX_ROWS, oldest, newest);
 	}
 	add_item(run, part, tail, open.count, open.oldest, open.newest);
@@ -237,20 +255,22 @@ static bool is_past_places(const struct query *query, uint64_t timestamp, uint64
 }
 
 /* The candidate that a row makes; false when it lies outside the places asked for. */
-static bool row_candidate(const struct run *run, const struct segment *segment, uint16_t stream,
-			  uint32_t row, struct candidate *ret_candidate)
+static bool row_candidate(const struct run *run, const struct segment *segment,
+			  const struct query_stream *asked, uint32_t row,
+			  struct candidate *ret_candidate)
 {
 	const uint64_t timestamp = segment_timestamp(segment, row);
 	const uint64_t index = segment->first_index + row;
-	const uint64_t place = (uint64_t)stream << 32 | (uint32_t)index;
+	const uint64_t place = (uint64_t)asked->stream << 32 | (uint32_t)index;
 
-	if (is_past_places(run->query, timestamp, place))
+	if (is_past_places(run->query, timestamp, place) || index < asked->first ||
+	    (asked->end && index >= asked->end))
 		return false;
 	*ret_candidate = (struct candidate){
 		.time = timestamp ^ run->flip,
 		.place = place ^ run->flip,
 		.index = index,
-		.stream = stream,
+		.stream = asked->stream,
 	};
 	return true;
 }
@@ -272,7 +292,7 @@ static void collect(struct run *run, const struct part *part, const struct segme
 			const uint32_t row = (uint32_t)(64 * word) + (uint32_t)bit;
 
 			left &= ~(1ULL << bit);
-			if (!row_candidate(run, segment, part->asked->stream, row, &candidate))
+			if (!row_candidate(run, segment, part->asked, row, &candidate))
 				continue;
 			latest = candidate.time > latest ? candidate.time : latest;
 			offer(run, segment, row, candidate);

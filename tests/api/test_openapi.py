@@ -267,8 +267,10 @@ def test_answers_to_changes(document, start_server):
                and operation.path not in QUESTIONS]
     assert len(changes) >= 3
     for operation in sorted(changes, key=lambda operation: operation.path):
-        body = json.dumps({"parameters": {"sample": 3, "only_command": "x"}}).encode() \
-            if operation.body else None
+        body = None
+        if operation.body:
+            content = operation.item["requestBody"]["content"]["application/json"]
+            body = json.dumps(content["example"]).encode()
         if body:
             validate(document, operation.body, json.loads(body), f"{operation}: the question")
         response = server.api.request(operation.method, operation.path.replace("{name}", PROGRAM),

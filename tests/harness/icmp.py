@@ -22,7 +22,7 @@ def assert_icmp(event, *, uid=None, cgroup_id=None, **fields):
     assert own.pop("id")
     wall = parse_rfc3339_ns(own.pop("time"))
     assert abs(wall - (own.pop("timestamp") + boot_to_real_offset_ns())) < CLOCK_TOLERANCE_NS
-    expected = dict.fromkeys(OPTIONAL) | {"malformed": False} | fields
+    expected = dict.fromkeys(OPTIONAL) | {"malformed": False, "watched": False} | fields
     expected |= {"pid": None, "tid": None, "command": None, "uid": uid, "cgroup_id": cgroup_id}
     assert own == expected
 

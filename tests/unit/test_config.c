@@ -28,6 +28,7 @@ static void test_defaults(void **state)
 	assert_false(config->data_dir_given);
 	assert_int_equal(config->interface_count, 0);
 	assert_int_equal(config->setting_count, 0);
+	assert_int_equal(config->ip_list_mode, IP_LIST_TAG);
 	assert_int_equal(config->print, PRINT_OFF);
 #ifdef DEBUG
 	assert_int_equal(config->log_level, LOG_DEBUG);
@@ -53,9 +54,9 @@ static void test_every_option(void **state)
 	struct config *config = GOOD("--addr=127.0.0.1:1", "--metrics-addr=127.0.0.2:2",
 				     "--programs=a,b", "--enable=c", "--disable=d",
 				     "--program-dir=/x/y", "--data-dir=/z", "--interface=eth0",
-				     "--set=a.p=1", "--print=json", "--log-level=error",
-				     "--memory=9M", "--ring-size=128k", "--insecure",
-				     "--program-stats", "--check-config");
+				     "--ip-list-mode=drop", "--set=a.p=1", "--print=json",
+				     "--log-level=error", "--memory=9M", "--ring-size=128k",
+				     "--insecure", "--program-stats", "--check-config");
 	(void)state;
 
 	assert_string_equal(config->api.text, "127.0.0.1:1");
@@ -71,6 +72,7 @@ static void test_every_option(void **state)
 	assert_list(config->interfaces, config->interface_count, "eth0");
 	assert_int_equal(config->setting_count, 1);
 	assert_setting(config, 0, "a", "p", "1", "--set");
+	assert_int_equal(config->ip_list_mode, IP_LIST_DROP);
 	assert_int_equal(config->print, PRINT_JSON);
 	assert_int_equal(config->log_level, LOG_ERROR);
 	assert_int_equal(config->memory, 9 << 20);
@@ -143,6 +145,7 @@ static void test_print(void **state)
 		assert_int_equal(config->print, cases[i].print);
 	}
 	REFUSED("--print: 'xml' is not text, json or off", "--print=xml");
+	REFUSED("--ip-list-mode: 'some' is not tag, only or drop", "--ip-list-mode=some");
 	REFUSED("--print: needs a value (text|json)", "--print=");
 	REFUSED("unexpected argument 'json'; did you mean '--print=json'? See --help", "--print",
 		"json");

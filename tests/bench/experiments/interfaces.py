@@ -3,16 +3,18 @@
 import contextlib
 import json
 import os
+import pathlib
 import statistics
 import subprocess
 import sys
 
 from figures import Figure
-from stand import BenchError
+from stand import BenchError, wait_for
 
 FUNCTION = "icmp_xdp_frags"
 NEAR, FAR, PORT = "10.79.0.1", "10.79.0.2", "5001"
 TIMEOUT = 120
+UNDER_WAY = 10_000_000  # bytes: the connection has left its slow start
 # One TCP connection, as fast as it goes.
 RECEIVER = """
 import socket, sys
@@ -76,16 +78,27 @@ def _wire():
         subprocess.run(["ip", "netns", "delete", name], check=False)
 
 
+def _received():
+    """Bytes that `near` has taken from the wire."""
+    for line in pathlib.Path("/proc/self/net/dev").read_text().splitlines():
+        name, _, counts = line.partition(":")
+        if name.strip() == "near":
+            return int(counts.split()[0])
+    return 0
+
+
 def _other_traffic(stand):
     """Throughput of one connection that is under way while the programs take turns."""
     with _wire() as namespace, \
             stand.child([sys.executable, "-c", RECEIVER, NEAR, PORT], "receiver"), \
             stand.child(["ip", "netns", "exec", namespace, sys.executable, "-c", SENDER, NEAR,
                          PORT], "sender"):
+        wait_for(lambda: _received() > UNDER_WAY, "traffic on the wire")
         rates = _compare(stand, stand.pick(300, 60), "near")
-    if not all(rates["pass"]):
-        raise BenchError("there was no traffic on the wire")
-    less = [(1 - ours / bare) * 100 for ours, bare in zip(rates["ours"], rates["pass"])]
+    # On a busy machine nobody may have had a turn in one of these.
+    less = [(1 - ours / bare) * 100 for ours, bare in zip(rates["ours"], rates["pass"]) if bare]
+    if len(less) < len(rates["pass"]) / 2:
+        raise BenchError("there was hardly any traffic on the wire")
     stand.figures["slowdown.throughput"] = Figure(
         less, detail={"pass_mbit_s": round(statistics.median(rates["pass"]) * 8 / 1e6)})
 

@@ -25,6 +25,7 @@ interface Program {
 	enabled: boolean;
 	hook: string | null;
 	fallback_reason: string | null;
+	interfaces: { name: string; direction: string; mode: string | null; reason: string | null }[];
 	run_count: number | null;
 	run_time_ns: number | null;
 	ns_per_run: number | null;
@@ -167,9 +168,11 @@ function programCard(
 	change: Change,
 ): Card {
 	const path = `api/programs/${encodeURIComponent(name)}`;
+	let enabled = false;
 	const badge = h("span", { class: "pill" });
 	const about = h("p", { class: "about" });
 	const hook = h("p", { class: "hook" });
+	const interfaces = h("ul", { class: "why" });
 	const why = h("p", { class: "why" });
 	const error = h("p", { class: "why failed" });
 	const [cost, setCost] = figure("Cost of a run", "Measured by the kernel");
@@ -187,6 +190,7 @@ function programCard(
 				send<Program>("POST", `${path}/${toggle.checked ? "enable" : "disable"}`),
 			).finally(() => {
 				toggle.disabled = false;
+				toggle.checked = enabled;
 			});
 		},
 	});
@@ -218,6 +222,7 @@ function programCard(
 		about,
 		h("dl", { class: "figures-row" }, cost, share, runs, events, lost),
 		hook,
+		interfaces,
 		why,
 		error,
 		more,
@@ -362,7 +367,8 @@ function programCard(
 			say(badge, program.status);
 			badge.setAttribute("data-tone", TONES[program.status] ?? "");
 			say(about, program.description);
-			if (!toggle.disabled) toggle.checked = program.enabled;
+			enabled = program.enabled;
+			if (!toggle.disabled) toggle.checked = enabled;
 			const part = load(program);
 			setCost(program.ns_per_run === null ? "–" : duration(program.ns_per_run));
 			cost.title =
@@ -389,6 +395,20 @@ function programCard(
 				program.hook ? h("code", {}, visible(program.hook)) : null,
 			);
 			hook.hidden = !program.hook;
+			interfaces.hidden = !program.interfaces.length;
+			show(
+				interfaces,
+				...program.interfaces.map((one) =>
+					h(
+						"li",
+						{},
+						h("span", { class: "muted" }, "Interface "),
+						h("code", {}, visible(one.name)),
+						` ${one.direction}: ${one.mode ?? "not attached"}`,
+						one.reason ? `; ${visible(one.reason)}` : null,
+					),
+				),
+			);
 			why.hidden = !program.fallback_reason;
 			if (program.fallback_reason)
 				show(
@@ -397,7 +417,9 @@ function programCard(
 					visible(program.fallback_reason),
 				);
 			error.hidden = !program.error;
-			if (program.error) show(error, icon("warning"), visible(program.error));
+			const failed = program.status === "failed";
+			error.classList.toggle("failed", failed);
+			if (program.error) show(error, failed && icon("warning"), visible(program.error));
 			showSettings(program);
 			if (more.open) showLedgers(program);
 			more.ontoggle = () => more.open && showLedgers(program);
