@@ -8,6 +8,12 @@
 
 struct symbols;
 
+/* The clock of a boot: what makes a time since that boot a wall time and a part of an id. */
+struct event_boot {
+	uint64_t epoch;	 /* seconds; distinct and rising from boot to boot */
+	int64_t to_real; /* wall ns minus ns since boot, as last known */
+};
+
 /* One event as the store gives it. */
 struct event {
 	const struct stream_schema *schema;
@@ -16,6 +22,8 @@ struct event {
 	uint16_t stream;    /* number of the stream in the store */
 	uint64_t index;	    /* place in the stream, from 0 */
 	uint64_t timestamp; /* ns since boot, same as in the record */
+	/* The boot that it is of; NULL: the running one, of which struct encoding tells. */
+	const struct event_boot *boot;
 };
 
 /*
