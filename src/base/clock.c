@@ -82,6 +82,33 @@ uint64_t clock_boot_epoch_seconds(void)
 	return boot_epoch_seconds;
 }
 
+void clock_set_boot_epoch(uint64_t seconds)
+{
+	clock_boot_epoch_seconds();
+	boot_epoch_seconds = seconds;
+}
+
+static char boot_id[CLOCK_BOOT_ID_SIZE];
+
+static void read_boot_id(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!file || fscanf(file, "%36[0-9a-f-]", boot_id) != 1)
+		snprintf(boot_id, sizeof(boot_id), "epoch-%llu",
+			 (unsigned long long)clock_boot_epoch_seconds());
+	if (file)
+		fclose(file);
+}
+
+const char *clock_boot_id(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_boot_id);
+	return boot_id;
+}
+
 /*
  * Days since 1970-01-01 and civil dates. Years are counted from March, so that the leap day comes
  * last and months follow one rule: month m (0 = March) begins on day (153 m + 2) / 5 of its year.

@@ -23,6 +23,14 @@ int64_t clock_boot_to_real_offset(void);
  * and then kept, also by forks; so call it before giving up the file system. Where /proc cannot be
  * read, the clocks tell it. */
 uint64_t clock_boot_epoch_seconds(void);
+/* Gives this boot the seconds that its events have been known by (an NTP step moves btime); before
+ * other threads ask. */
+void clock_set_boot_epoch(uint64_t seconds);
+/* What tells this boot from all others, at most CLOCK_BOOT_ID_SIZE - 1 characters: the kernel's
+ * random/boot_id; read at the first call and then kept, as above. Where it cannot be read, made of
+ * the seconds above. */
+#define CLOCK_BOOT_ID_SIZE 40
+const char *clock_boot_id(void);
 
 /* "2026-11-21T03:45:28.123456789Z"; `text` holds CLOCK_RFC3339_SIZE bytes. Returns the length. */
 #define CLOCK_RFC3339_SIZE 36

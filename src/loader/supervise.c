@@ -34,6 +34,7 @@
 static void read_what_will_be_hidden(void)
 {
 	clock_boot_epoch_seconds();
+	clock_boot_id();
 	libbpf_num_possible_cpus();
 }
 

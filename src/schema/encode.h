@@ -53,6 +53,27 @@ struct encoding {
 	bool timestamp_as_text;
 };
 
+/* The wall time of an event, in ns: on the clock of its own boot. */
+static inline uint64_t event_real_ns(const struct event *event, const struct encoding *encoding)
+{
+	return event->timestamp +
+	       (uint64_t)(event->boot ? event->boot->to_real : encoding->boot_to_real);
+}
+
+static inline struct event_id event_id_of(const struct event *event,
+					  const struct encoding *encoding)
+{
+	return (struct event_id){ event->boot ? event->boot->epoch : encoding->boot_epoch,
+				  event->timestamp, event->stream, (uint32_t)event->index };
+}
+
+/* Addresses are those of the running boot's kernel: those of another one have no names here. */
+static inline struct symbols *event_symbols(const struct event *event,
+					    const struct encoding *encoding)
+{
+	return event->boot ? NULL : encoding->symbols;
+}
+
 /* One JSON object: id, type, the header's fields, time, the event's own fields. No line end. */
 void event_encode_json(const struct event *event, const struct encoding *encoding,
 		       struct json *json);

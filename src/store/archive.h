@@ -49,6 +49,9 @@ struct archive_ops {
 	/* 0, or -errno when there is nothing to be had (the answer is then not complete). */
 	int (*begin)(struct archive *archive, struct archive_session **ret_session);
 	void (*end)(struct archive_session *session);
+	/* All lists were made: until then nothing is added or taken away, so that memory, which is
+	 * looked at meanwhile, and lists together have each event once. At most once, soon. */
+	void (*settle)(struct archive_session *session);
 	const struct archive_boot *(*boots)(const struct archive_session *session,
 					    size_t *ret_count);
 	/* Blocks that touch [since, until] (ns since that boot), by first_index. The array is the
@@ -63,7 +66,8 @@ struct archive_ops {
 	/* Of head() (its `head`) or open(). */
 	void (*release)(struct archive_session *session, const struct block *block);
 	/* The schema of a stream, or NULL. */
-	const struct stream_schema *(*schema)(const struct archive *archive, uint16_t stream);
+	const struct stream_schema *(*schema)(const struct archive_session *session,
+					      uint16_t stream);
 };
 
 /* Embedded in whatever keeps the blocks. */

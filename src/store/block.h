@@ -128,6 +128,12 @@ void rows_filter_time(const struct rows *rows, const struct stream_schema *schem
 bool block_excludes(const struct block *block, const struct stream_schema *schema,
 		    const struct filter *filter);
 
+/* How many rows pass, by summary and counts alone (store/archive.h: how many rows have each value
+ * of the dictionaries). False: that takes the rows. */
+bool block_count(const struct block *head, const uint16_t *counts,
+		 const struct stream_schema *schema, const struct filter *filter,
+		 uint64_t *ret_rows);
+
 static inline size_t block_bitmap_words(uint32_t rows)
 {
 	return (rows + 63) / 64;

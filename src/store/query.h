@@ -4,13 +4,15 @@
  * (or oldest) first, after this place, at most so many, and how many there are in all. Works on
  * columns where blocks are sealed and on rows where they are open; whole blocks are skipped by
  * their summaries. Exact: an order by (timestamp, stream, place) holds even where the records of
- * several CPUs arrived slightly out of order. Any thread.
+ * several CPUs arrived slightly out of order. Where memory ends an archive goes on (store/archive.h),
+ * into earlier boots too, in one order. Any thread.
  */
 #ifndef STORE_QUERY_H
 #define STORE_QUERY_H
 
 #include "schema/encode.h"
 #include "schema/filter.h"
+#include "store/archive.h"
 #include "store/store.h"
 
 /* One stream's part in a question; a stream comes at most once. */
@@ -21,6 +23,7 @@ struct query_stream {
 
 struct query_place {
 	bool set;
+	uint64_t boot; /* epoch of an earlier boot; 0: the running one */
 	uint64_t timestamp;
 	uint16_t stream;
 	uint32_t index; /* low 32 bits of the place in the stream */
@@ -30,6 +33,9 @@ struct query {
 	struct query_stream *streams; /* heap, owned by the query */
 	size_t stream_count;
 	uint64_t since, until; /* boot ns, both inclusive; 0 and UINT64_MAX for no limit */
+	/* The same window in wall ns, for the archive's earlier boots. Both 0: they take no part. */
+	uint64_t since_real, until_real;
+	struct archive *archive; /* NULL: only what is in memory */
 	/* Only events strictly later / earlier, in the order of time, than this place. */
 	struct query_place after, before;
 	bool ascending;
@@ -43,9 +49,11 @@ void query_fini(struct query *query);
 struct query_result {
 	struct event *events; /* in the order asked; records are copies owned by the result */
 	size_t count;
-	uint64_t total; /* with want_total */
-	bool more;	/* there are events past the last one */
+	uint64_t total;	  /* with want_total */
+	bool more;	  /* there are events past the last one */
+	uint64_t damaged; /* blocks of the archive that could not be read: not all are there */
 	uint8_t *memory;
+	struct event_boot *boots; /* what events of earlier boots point to */
 	/* What it took, for tests and figures. */
 	uint64_t blocks_skipped, blocks_scanned, rows_scanned;
 };

@@ -16,12 +16,14 @@ struct segment;
 /* A stream that takes part. */
 struct walk_stream {
 	uint16_t stream;
-	const struct filter *filter; /* blocks where nothing can pass are left out; NULL: none are */
+	const struct filter
+		*filter; /* blocks where nothing can pass are left out; NULL: none are */
 };
 
 struct walk {
-	const struct store *store; /* NULL: only what is archived (another process than the server) */
-	struct archive *archive;   /* NULL: only what is in memory */
+	const struct store
+		*store;		 /* NULL: only what is archived (another process than the server) */
+	struct archive *archive; /* NULL: only what is in memory */
 	const struct walk_stream *streams;
 	size_t stream_count;
 	/* Wall ns, both inclusive; 0 and UINT64_MAX for no limit. Blocks that touch the window come
@@ -31,7 +33,7 @@ struct walk {
 };
 
 /* What the engine gets: rows [from, to) of a segment (columns or open rows, store/segment.h); the
- * same events never come twice. `boot` is NULL for the running boot. */
+ * same events never come twice. `boot` is NULL for the running boot of a store. */
 struct walk_piece {
 	uint16_t stream;
 	const struct event_boot *boot;
