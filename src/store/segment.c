@@ -44,8 +44,8 @@ bool segment_range(const struct stream *stream, uint64_t number, struct segment_
 
 	if (!slot)
 		return false;
-	*ret_range =
-		(struct segment_range){ slot->oldest, slot->newest, slot->first_index, slot->rows };
+	*ret_range = (struct segment_range){ slot->oldest, slot->newest, slot->block->first_index,
+					     slot->block->rows };
 	unpin(&slot->state);
 	return true;
 }

@@ -59,8 +59,6 @@ struct slot {
 	uint32_t number; /* low bits of the block's number: a slot is used again */
 	struct block *block;
 	uint64_t oldest, newest;
-	uint64_t first_index;
-	uint32_t rows;
 };
 
 struct stream {
@@ -112,7 +110,7 @@ bool segment_pin_open(const struct stream *stream, struct segment *ret_segment);
 /* Block `number`, wherever its rows are now. */
 bool segment_pin(const struct stream *stream, uint64_t number, struct segment *ret_segment);
 void segment_unpin(struct segment *segment);
-/* What is known of sealed block `number` without a look at the block; false when it is gone. */
+/* Where sealed block `number` stands; false when it is gone. */
 struct segment_range {
 	uint64_t oldest, newest, first_index;
 	uint32_t rows;

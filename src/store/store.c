@@ -150,8 +150,6 @@ static bool seal_rows(struct store *store, struct stream *stream)
 	slot->number = (uint32_t)buffer->number;
 	slot->oldest = stream->place.oldest;
 	slot->newest = stream->place.newest;
-	slot->first_index = buffer->first_index;
-	slot->rows = rows.count;
 	atomic_store_explicit(&slot->state, PIN_LIVE, memory_order_release);
 	count(&stream->blocks, 1);
 	return true;

@@ -353,8 +353,10 @@ static void walk(bool ascending, size_t limit)
 		for (size_t i = 0; i < result.count; i++, seen++)
 			assert_event(&result.events[i], held[ascending ? seen : count - 1 - seen]);
 		last = &result.events[result.count - 1];
-		*place = (struct query_place){ true, last->timestamp, last->stream,
-					       (uint32_t)last->index };
+		*place = (struct query_place){ .set = true,
+					       .timestamp = last->timestamp,
+					       .stream = last->stream,
+					       .index = (uint32_t)last->index };
 		more = result.more;
 		query_result_fini(&result);
 	}
