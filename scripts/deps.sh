@@ -10,7 +10,7 @@ set -eu
 packages_apt() {
 	case $1 in
 	run) echo gcc libc6-dev make clang llvm libbpf-dev libelf-dev zlib1g-dev \
-		libmicrohttpd-dev libjansson-dev libinih-dev ;;
+		libmicrohttpd-dev libjansson-dev libinih-dev libsqlite3-dev ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
 		util-linux valgrind "$(apt_bpftool)" ;;
 	dev) echo clang-format shellcheck python3-pyflakes git ;;
@@ -34,7 +34,7 @@ apt_bpftool() {
 packages_dnf() {
 	case $1 in
 	run) echo gcc glibc-devel make clang llvm libbpf-devel elfutils-libelf-devel zlib-devel \
-		libmicrohttpd-devel jansson-devel inih-devel ;;
+		libmicrohttpd-devel jansson-devel inih-devel sqlite-devel ;;
 	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
 		python3-jsonschema iproute nftables util-linux valgrind bpftool ;;
 	dev) echo clang-tools-extra ShellCheck python3-pyflakes git ;;
@@ -45,7 +45,7 @@ packages_dnf() {
 
 packages_pacman() {
 	case $1 in
-	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd jansson libinih ;;
+	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd jansson libinih sqlite ;;
 	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables util-linux \
 		valgrind bpf ;;
 	dev) echo clang shellcheck python-pyflakes git ;;

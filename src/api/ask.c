@@ -6,6 +6,7 @@
 #include "api/question.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "history/history.h"
 
 /* ---- window and places ---- */
 
@@ -22,10 +23,12 @@ void question_window(struct question *question, uint64_t since, uint64_t until)
 {
 	question->query.since = since ? real_to_boot(question, since) : 0;
 	question->query.until = until == UINT64_MAX ? until : real_to_boot(question, until);
+	question->query.since_real = since;
+	question->query.until_real = until;
 }
 
-/* The boot time in seconds is derived from clocks and may differ by a second or two from one
- * process to the next; no machine boots twice within ten. */
+/* Without a history the boot time in seconds is derived from clocks and may differ by a second or
+ * two from one process to the next; no machine boots twice within ten. */
 #define SAME_BOOT_SECONDS 5
 
 void question_place(struct question *question, const struct event_id *id, bool after)
@@ -40,7 +43,7 @@ void question_place(struct question *question, const struct event_id *id, bool a
 		.index = id->index,
 	};
 	if (id->boot + SAME_BOOT_SECONDS < boot)
-		*place = (struct query_place){ .set = true };
+		place->boot = id->boot;
 	else if (id->boot > boot + SAME_BOOT_SECONDS)
 		*place = (struct query_place){
 			.set = true,
@@ -73,6 +76,7 @@ int question_run(struct question *question, struct query_result *ret_result, str
 	}
 	if (query_run(api_store(question->api), query, ret_result) < 0)
 		return answer_out_of_memory(answer);
+	question->damaged += ret_result->damaged;
 	return 0;
 }
 
@@ -108,7 +112,8 @@ static int extend_filter(const struct question *question, const struct question_
 }
 
 static int count_in_stream(const struct question *question, const struct question_stream *stream,
-			   const char *name, const char *expression, uint64_t *total)
+			   const char *name, const char *expression, uint64_t *total,
+			   uint64_t *damaged)
 {
 	__attribute__((cleanup(filter_fini))) struct filter extra = { .count = 0 };
 	struct query_stream asked = { .stream = stream->number };
@@ -128,32 +133,37 @@ static int count_in_stream(const struct question *question, const struct questio
 	if (r < 0)
 		return r;
 	*total += result.total;
+	*damaged += result.damaged;
 	query_result_fini(&result);
 	return 0;
 }
 
-int question_count(const struct question *question, const char *field, const char *expression,
+int question_count(struct question *question, const char *field, const char *expression,
 		   uint64_t *ret_total, struct answer *answer)
 {
 	uint64_t total = 0;
 
 	for (size_t i = 0; i < question->stream_count; i++) {
 		if (!question->streams[i].out &&
-		    count_in_stream(question, &question->streams[i], field, expression, &total) < 0)
+		    count_in_stream(question, &question->streams[i], field, expression, &total,
+				    &question->damaged) < 0)
 			return answer_out_of_memory(answer);
 	}
 	*ret_total = total;
 	return 0;
 }
 
-/* The times that the answer speaks of: a cursor narrows the window. */
+/* The times of this boot that the answer speaks of: a cursor narrows the window. One in an earlier
+ * boot leaves nothing of this one before it, and all after it. */
 static void answered_window(const struct query *query, uint64_t *ret_since, uint64_t *ret_until)
 {
 	*ret_since = query->since;
 	*ret_until = query->until;
-	if (query->after.set && query->after.timestamp > query->since)
+	if (query->after.set && !query->after.boot && query->after.timestamp > query->since)
 		*ret_since = query->after.timestamp;
-	if (query->before.set && query->before.timestamp < query->until)
+	if (query->before.set && query->before.boot)
+		*ret_until = 0;
+	else if (query->before.set && query->before.timestamp < query->until)
 		*ret_until = query->before.timestamp;
 }
 
@@ -172,12 +182,19 @@ uint64_t question_lost(const struct question *question)
 	return lost;
 }
 
-/* Something of this stream that was there at `since` or later has left the memory. */
-static bool has_expired(const struct api *api, size_t stream, uint64_t since)
+/* Something of this stream that was there at `since` or later is neither in memory nor kept. */
+static bool has_expired(const struct question *question, size_t stream, uint64_t since)
 {
+	const struct api *api = question->api;
+	struct history *history = pipeline_history(api->options.pipeline);
 	struct store_figures figures;
 	struct ledger ledger;
 
+	if (history)
+		return !history_is_complete(history, stream, since,
+					    since > question->query.since
+						    ? since + (uint64_t)question->boot_to_real
+						    : question->query.since_real);
 	store_figures(api_store(api), stream, &figures);
 	if (figures.expired && figures.expired_until >= since)
 		return true;
@@ -205,11 +222,11 @@ bool question_complete(const struct question *question, uint64_t lost)
 	uint64_t since, until;
 
 	answered_window(&question->query, &since, &until);
-	if (lost || (question->must_record && !is_recording(question)))
+	if (lost || question->damaged || (question->must_record && !is_recording(question)))
 		return false;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		if (!question->streams[i].out &&
-		    has_expired(question->api, question->streams[i].number, since))
+		    has_expired(question, question->streams[i].number, since))
 			return false;
 	}
 	return true;

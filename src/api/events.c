@@ -144,11 +144,10 @@ static void next_id(const struct query_result *result, char text[EVENT_ID_SIZE])
 	if (result->more && result->count) {
 		const struct event *last = &result->events[result->count - 1];
 
-		event_id_format(&(struct event_id){ .boot = clock_boot_epoch_seconds(),
-						    .timestamp = last->timestamp,
-						    .stream = last->stream,
-						    .index = (uint32_t)last->index },
-				text);
+		const struct event_id id = event_id_of(
+			last, &(struct encoding){ .boot_epoch = clock_boot_epoch_seconds() });
+
+		event_id_format(&id, text);
 	}
 }
 

@@ -28,6 +28,7 @@ struct question {
 	struct question_stream *streams;
 	size_t stream_count;
 	int64_t boot_to_real;
+	uint64_t damaged; /* blocks of the history that could not be read */
 	bool must_record; /* the answer is complete only if one of the streams is being recorded */
 	struct query query; /* streams are put there by question_run() */
 };
@@ -64,7 +65,7 @@ int question_run(struct question *question, struct query_result *ret_result, str
 
 /* How many events pass the question and this filter besides. Streams that cannot pass it count
  * none. */
-int question_count(const struct question *question, const char *field, const char *expression,
+int question_count(struct question *question, const char *field, const char *expression,
 		   uint64_t *ret_total, struct answer *answer);
 
 /* Events that were lost in the window, and whether the answer can hold all there were: nothing

@@ -143,7 +143,7 @@ static void groups_fini(struct groups *groups)
 }
 
 /* Counts the events with this value, unless that was done, and writes how many, if any. */
-static int count_group(const struct question *question, struct groups *groups, const char *name,
+static int count_group(struct question *question, struct groups *groups, const char *name,
 		       struct json *json, struct answer *answer)
 {
 	uint64_t total;
@@ -196,7 +196,7 @@ static int count_sampled(struct question *question, struct groups *groups, struc
 }
 
 /* The other values that the field may have. */
-static int count_named(const struct question *question, struct groups *groups, struct json *json,
+static int count_named(struct question *question, struct groups *groups, struct json *json,
 		       struct answer *answer)
 {
 	for (size_t i = 0; i < question->stream_count; i++) {

@@ -109,6 +109,8 @@ static void settle_accounts(const struct loader *loader)
 			continue;
 		account->stored = earlier->stored;
 		account->malformed = earlier->malformed;
+		account->next_place = earlier->next_place;
+		account->place_of = earlier->place_of;
 		/* The store began empty with each server. */
 		account->forgotten = earlier->stored;
 	}

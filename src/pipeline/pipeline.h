@@ -21,6 +21,7 @@
 #include "store/store.h"
 
 struct btf;
+struct history;
 struct pipeline;
 
 /*
@@ -36,6 +37,9 @@ struct pipeline *pipeline_new(struct store *store, struct stream_account *accoun
  * after it, or between pipeline_stop() and it. */
 void pipeline_free(struct pipeline *pipeline);
 DEFINE_CLEANUP(pipeline, pipeline_free)
+
+/* Tells a history of what is new; before pipeline_start(). It must outlive the reader thread. */
+void pipeline_set_history(struct pipeline *pipeline, struct history *history);
 
 /* Starts the reader thread. Returns 0 or -errno. */
 int pipeline_start(struct pipeline *pipeline);
@@ -155,5 +159,7 @@ uint64_t pipeline_lost_between(const struct pipeline *pipeline, size_t stream, u
 			       uint64_t until);
 
 struct store *pipeline_store(const struct pipeline *pipeline);
+/* NULL: nothing is kept. */
+struct history *pipeline_history(const struct pipeline *pipeline);
 
 #endif

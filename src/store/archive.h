@@ -27,6 +27,7 @@ struct archive_item {
 	uint64_t first_index;
 	uint64_t oldest, newest; /* ns since its boot, both inclusive */
 	uint32_t rows;
+	uint32_t boot; /* the keeper's own number of it */
 };
 
 /* Boots, oldest first. */

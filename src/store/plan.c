@@ -75,7 +75,7 @@ static struct archive_item memory_place(const struct memory_view *view, size_t i
 	const struct segment_range *range = &view->ranges[i];
 
 	return (struct archive_item){ view->numbers[i], range->first_index, range->oldest,
-				      range->newest, range->rows };
+				      range->newest,	range->rows,	    0 };
 }
 
 /* Both lists are in the order of places. */
