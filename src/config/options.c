@@ -373,7 +373,7 @@ static const struct config_option event_options[] = {
 		.name = "history-size", .argument = "SIZE", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_history_size,
 		.default_value = "1GiB",
-		.help = "Size of the file that keeps events in --data-dir: the oldest make room; "
+		.help = "Size of the file in --data-dir that keeps events: the oldest make room; "
 			"at least 16MiB.",
 	},
 	{

@@ -91,12 +91,12 @@ static void count_codes(const uint8_t *data, uint32_t width, uint32_t rows, uint
 
 static void encode_counts(const struct block *block, struct buffer *head)
 {
-	for (size_t i = 0; i < block->columns; i++) {
+	for (size_t i = 0; i < HEADER_FIELDS; i++) {
 		const struct column *column = &block->column[i];
-		const size_t size = column->entries * sizeof(uint16_t);
+		const size_t size = block_count_entries(block, i) * sizeof(uint16_t);
 		uint16_t *counts;
 
-		if (column->encoding != COLUMN_DICTIONARY || !size)
+		if (!size)
 			continue;
 		counts = (uint16_t *)(void *)buffer_reserve(head, size);
 		if (!counts)
@@ -265,8 +265,8 @@ static bool is_sound_head(const struct stream_schema *schema, const struct codec
 		    !lies_within(column->data, padded_size(column, head->rows), 0,
 				 parts->body_size))
 			return false;
-		if (column->encoding == COLUMN_DICTIONARY)
-			counts += column->entries;
+		if (i < HEADER_FIELDS)
+			counts += block_count_entries(head, i);
 	}
 	/* The counts stand last. */
 	return align8((uint32_t)(counts * sizeof(uint16_t))) <=
@@ -372,10 +372,8 @@ const uint16_t *codec_counts(const struct block *head)
 {
 	size_t counts = 0;
 
-	for (size_t i = 0; i < head->columns; i++) {
-		if (head->column[i].encoding == COLUMN_DICTIONARY)
-			counts += head->column[i].entries;
-	}
+	for (size_t i = 0; i < HEADER_FIELDS; i++)
+		counts += block_count_entries(head, i);
 	/* Last in the head, and padded to 8 bytes. */
 	return (const uint16_t *)(const void *)((const uint8_t *)head + head->bytes) -
 	       (counts + 3) / 4 * 4;

@@ -3,8 +3,8 @@
  * A block on its way to disk and back, in two parts: the head, by which a question can skip the
  * block or count its rows, and the body, which holds the rows.
  *
- *   head   the block's header and columns, its dictionaries, and how many rows have each of their
- *          values (16 bits each, for the dictionary columns one after another)
+ *   head   the block's header and columns, its dictionaries, and how many rows have each value of
+ *          the events' header (block_count_entries() of them a column, 16 bits each)
  *   body   the data of the columns, one after another
  *
  * In the head, a column's `data` is a place in the body, and `bytes` the size of the head. Put one

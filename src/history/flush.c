@@ -253,8 +253,6 @@ static int begin_stream(struct history *history, size_t number)
 {
 	struct work *work = &history->works[number];
 	const struct stream *stream = stream_of(history, number);
-	const struct entry *last;
-	const struct shelf *shelf;
 	int r = 0;
 
 	if (!work->in_database) {
@@ -270,14 +268,9 @@ static int begin_stream(struct history *history, size_t number)
 	}
 	if (work->begun)
 		return 0;
-	/* Places go on from the last that was written, so what was lost since shows as a gap. */
-	work->place.index = catalog_end(&history->catalog, history->boot, (uint16_t)number);
-	shelf = catalog_shelf(&history->catalog, history->boot, (uint16_t)number);
-	last = shelf && shelf->count ? &shelf->entries[shelf->count - 1] : NULL;
-	work->place.time = last ? last->newest : 0;
-	if (!last)
-		work->place.index = atomic_load_explicit(&stream->first, memory_order_relaxed);
+	work->place.index = atomic_load_explicit(&stream->first, memory_order_relaxed);
 	work->done = work->place;
+	atomic_store(&work->written_to, work->place.index);
 	work->begun = true;
 	return 0;
 }

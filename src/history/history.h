@@ -26,6 +26,7 @@ struct history_options {
 	uint64_t age_limit_ns; /* older blocks go; 0: no limit */
 	uint64_t flush_ns;
 	unsigned int generation; /* of the server: 0 for a loader's first */
+	const char *boot_id;	 /* NULL: this machine's, clock_boot_id() */
 };
 
 /*

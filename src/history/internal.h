@@ -87,6 +87,9 @@ struct history {
 	size_t gap_count;
 	/* Wall ns of the newest event that was retired, of each stream. */
 	uint64_t retired_until[STORE_MAX_STREAMS];
+	/* Until then (wall ns) a file was kept that turned out to be damaged: what it held, nobody
+	 * knows. */
+	uint64_t damaged_until;
 
 	struct work *works; /* STORE_MAX_STREAMS */
 
@@ -111,7 +114,7 @@ struct history {
 	pthread_mutex_t wake_lock;
 	pthread_cond_t wake;
 	bool stop, news;
-	_Atomic bool asleep; /* waits for news without a limit */
+	_Atomic uint32_t asleep; /* waits for news without a limit */
 
 	pthread_mutex_t figures_lock;
 	struct history_figures figures;
@@ -126,7 +129,14 @@ int history_begin_anew(struct history *history);
 /* Opens the file, or begins it, with the statements. 0; -EBADMSG: it is to be set aside; -errno. */
 int history_open_database(struct history *history);
 void history_close_database(struct history *history);
+/* What a file has before any block: boots, streams, the state. */
+int history_write_frame(struct history *history);
 int history_write_boot(struct history *history, uint32_t boot);
+
+/* ---- writer.c ---- */
+
+/* While it runs: begins a fresh file, since this one is damaged. 0 or -errno. */
+int history_start_over(struct history *history);
 
 /* ---- transaction.c ---- */
 

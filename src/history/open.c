@@ -153,6 +153,8 @@ static int load_state(struct history *history, bool *ret_clean)
 
 		if (name && !strcmp(name, "clean"))
 			*ret_clean = database_column(statement, 1) == 1;
+		else if (name && !strcmp(name, "damaged"))
+			history->damaged_until = database_column(statement, 1);
 		else if (name && sscanf(name, "retired %u", &stream) == 1 &&
 			 stream < STORE_MAX_STREAMS)
 			history->retired_until[stream] = database_column(statement, 1);
@@ -240,6 +242,18 @@ static uint64_t first_free_place(const struct history *history, uint16_t stream)
 	return end > salvaged ? end : salvaged;
 }
 
+/* Places go on from the last that was written, so what was lost since shows as a gap. */
+static void begin_place(struct history *history, uint16_t stream)
+{
+	const struct shelf *shelf = catalog_shelf(&history->catalog, history->boot, stream);
+	struct work *work = &history->works[stream];
+
+	work->place.index = first_free_place(history, stream);
+	work->place.time = shelf && shelf->count ? shelf->entries[shelf->count - 1].newest : 0;
+	work->done = work->place;
+	work->begun = true;
+}
+
 /* The streams of the database are the store's first ones. */
 static int add_streams(struct history *history)
 {
@@ -251,6 +265,7 @@ static int add_streams(struct history *history)
 		store_set_first_index(history->options.store, i,
 				      first_free_place(history, (uint16_t)i));
 		history->works[i].in_database = true;
+		begin_place(history, (uint16_t)i);
 	}
 	return 0;
 }
@@ -300,6 +315,9 @@ int history_begin_anew(struct history *history)
 	log_error("history: %s is damaged or not ours: it is %s now, and a fresh one is begun with "
 		  "what is whole in it",
 		  HISTORY_FILE, name);
+	pthread_rwlock_wrlock(&history->vault.lock);
+	history->damaged_until = clock_real_ns();
+	pthread_rwlock_unlock(&history->vault.lock);
 	r = history_open_database(history);
 	if (r < 0)
 		return r;
@@ -321,11 +339,12 @@ int history_write_boot(struct history *history, uint32_t boot)
 	return database_step(statement);
 }
 
-/* What belongs to no block. */
-static int write_frame(struct history *history)
+int history_write_frame(struct history *history)
 {
-	int r = 0;
+	int r = transaction_state(history, "clean", 0);
 
+	if (r == 0)
+		r = transaction_state(history, "damaged", history->damaged_until);
 	for (uint32_t i = 0; i < history->catalog.boot_count && r == 0; i++)
 		r = history_write_boot(history, i);
 	for (size_t i = 0; i < history->vault.stream_count && r == 0; i++)
@@ -355,11 +374,9 @@ int history_prepare(struct history *history)
 	history->next_id = history->catalog.last_id + 1;
 	r = transaction_begin(history);
 	if (r == 0)
-		r = write_frame(history);
+		r = history_write_frame(history);
 	if (r == 0 && !clean && history->catalog.blocks && history->options.generation == 0)
 		r = note_sudden_end(history);
-	if (r == 0)
-		r = transaction_state(history, "clean", 0);
 	if (r == 0)
 		r = transaction_commit(history);
 	if (r < 0)
@@ -387,7 +404,8 @@ static struct history *history_new(const struct history_options *options)
 	history->batch_limit = options->size_limit / 32 < BATCH_BYTES ? options->size_limit / 32
 								      : BATCH_BYTES;
 	if (!history->path || !history->works || !history->builder ||
-	    vault_init(&history->vault, history->path, clock_boot_id(), &history->catalog,
+	    vault_init(&history->vault, history->path,
+		       options->boot_id ? options->boot_id : clock_boot_id(), &history->catalog,
 		       CACHE_BYTES) < 0)
 		return NULL;
 	return TAKE(history);

@@ -204,25 +204,10 @@ static int save(struct history *history, const struct shelf *shelf, const struct
 	return transaction_add(history, &place, block, shelf->boot, entry->partial, &id);
 }
 
-/* What the damaged parts held nobody knows: no answer about times before now is complete. */
-static void note_damage(struct history *history)
-{
-	int r = transaction_begin(history);
-
-	for (uint16_t i = 0; i < history->vault.stream_count && r == 0; i++)
-		r = transaction_gap(history, &(struct gap){ .stream = i, .until = clock_real_ns() },
-				    "the file was damaged");
-	if (r == 0)
-		r = transaction_commit(history);
-	if (r < 0)
-		transaction_rollback(history);
-}
-
 static bool finish(struct history *history)
 {
 	const struct salvage *salvage = history->salvage;
 
-	note_damage(history);
 	log_info("history: %llu blocks of the file that was set aside were taken over, %llu were "
 		 "damaged",
 		 (unsigned long long)salvage->saved, (unsigned long long)salvage->lost);

@@ -40,16 +40,12 @@ static void tell_well(struct history *history)
 	pthread_mutex_unlock(&history->figures_lock);
 }
 
-/* What a file has before any block. Streams come with their next block. */
 static int begin_file(struct history *history)
 {
-	int r;
+	int r = transaction_begin(history);
 
-	r = transaction_begin(history);
-	for (uint32_t i = 0; i < history->catalog.boot_count && r == 0; i++)
-		r = history_write_boot(history, i);
 	if (r == 0)
-		r = transaction_state(history, "clean", 0);
+		r = history_write_frame(history);
 	if (r == 0)
 		r = transaction_commit(history);
 	if (r < 0)
@@ -57,15 +53,14 @@ static int begin_file(struct history *history)
 	return r;
 }
 
-/* A fresh file has nothing of what was written about streams and open blocks. */
-static int start_over(struct history *history)
+/* Pieces of open blocks are in the other file. */
+int history_start_over(struct history *history)
 {
 	int r = history_begin_anew(history);
 
 	for (size_t i = 0; i < STORE_MAX_STREAMS; i++) {
 		struct work *work = &history->works[i];
 
-		work->in_database = false;
 		work->done.chunk_count = 0;
 		work->place = work->done;
 	}
@@ -85,7 +80,7 @@ static void handle_failure(struct history *history, int error)
 	char why[160];
 
 	if (error == -EBADMSG)
-		error = start_over(history);
+		error = history_start_over(history);
 	if (error == 0)
 		return;
 	snprintf(why, sizeof(why), "cannot write %s: %s", HISTORY_FILE, strerror(-error));
@@ -168,8 +163,7 @@ static bool rest_until_next(struct history *history)
 
 	if (flush_is_pending(history))
 		return rest(history, step, false);
-	atomic_store(&history->asleep, true);
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_exchange(&history->asleep, true);
 	/* What was settled before that was seen does not call. */
 	go_on = flush_is_pending(history) ? rest(history, step, false)
 					  : rest(history, IDLE_NS, true);
@@ -213,9 +207,9 @@ int history_start(struct history *history)
 
 void history_wake(struct history *history)
 {
-	/* Either this thread sees that the writer sleeps, or the writer what was settled. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (!atomic_load_explicit(&history->asleep, memory_order_relaxed))
+	/* Both sides change the word, so one comes after the other: this thread sees that the writer
+	 * sleeps, or the writer sees what was settled. */
+	if (!atomic_fetch_or(&history->asleep, false))
 		return;
 	pthread_mutex_lock(&history->wake_lock);
 	history->news = true;
@@ -284,6 +278,7 @@ bool history_is_complete(struct history *history, size_t stream, uint64_t since,
 		return false;
 	pthread_rwlock_rdlock(&history->vault.lock);
 	complete = !atomic_load(&history->salvaging) &&
+		   (!history->damaged_until || history->damaged_until < since_real) &&
 		   (!history->retired_until[stream] || history->retired_until[stream] < since_real);
 	for (size_t i = 0; i < history->gap_count && complete; i++)
 		complete = history->gaps[i].stream != stream || history->gaps[i].until < since_real;

@@ -38,8 +38,7 @@ struct archive_boot {
 
 /*
  * What is known of a block. `head` has everything but the rows' own data: header, columns,
- * dictionaries; what of it reads rows must not be used. `counts`: how many rows have each value, for
- * the dictionary columns one after another, `entries` each.
+ * dictionaries; what of it reads rows must not be used. `counts`: for block_count().
  */
 struct archive_head {
 	const struct block *head;

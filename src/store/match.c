@@ -345,8 +345,7 @@ static bool predicate_excludes(const struct block *block, const struct stream_sc
 
 /* ---- counting by summaries ---- */
 
-/* The one field that all tests of a predicate are on, when every record has a value there; NULL
- * else. */
+/* The one field of the header that all tests of a predicate are on; NULL when there is none. */
 static const struct field *only_field(const struct stream_schema *schema,
 				      const struct predicate *predicate)
 {
@@ -360,10 +359,8 @@ static const struct field *only_field(const struct stream_schema *schema,
 			return NULL;
 		field = &schema->fields[alternative->tests[0].field];
 	}
-	if (!field || field->has_condition ||
-	    (uint32_t)field->offset + (uint32_t)field->size * field->count > schema->minimum_size)
-		return NULL;
-	return field;
+	/* Counted are the fields that every event has, which are never null. */
+	return field && field->index < HEADER_FIELDS ? field : NULL;
 }
 
 static bool predicate_passes(const struct predicate *predicate, const struct field *field,
@@ -383,11 +380,30 @@ static uint64_t count_entries(const struct block *head, const struct column *col
 	const uint8_t *entry = (const uint8_t *)head + column->table;
 	uint64_t rows = 0;
 
-	for (const struct column *c = head->column; c < column; c++)
-		counts += c->encoding == COLUMN_DICTIONARY ? c->entries : 0;
 	for (uint32_t i = 0; i < column->entries; i++, entry += column->value_size) {
 		if (predicate_passes(predicate, field, entry))
 			rows += counts[i];
+	}
+	return rows;
+}
+
+static uint64_t count_values(const struct column *column, const uint16_t *counts,
+			     const struct predicate *predicate)
+{
+	const size_t values = (size_t)(column->maximum - column->base) + 1;
+	uint64_t rows = 0;
+
+	for (size_t i = 0; i < values; i++) {
+		const uint64_t value = column->base + i;
+		bool passes = false;
+
+		for (size_t t = 0; t < predicate->count && !passes; t++) {
+			const struct test *test = &predicate->alternatives[t].tests[0];
+
+			passes = test->kind == TEST_RANGE && test->range.low <= value &&
+				 value <= test->range.high;
+		}
+		rows += passes ? counts[i] : 0;
 	}
 	return rows;
 }
@@ -426,9 +442,13 @@ bool block_count(const struct block *head, const uint16_t *counts,
 	field = only_field(schema, predicate);
 	if (!field)
 		return false;
-	column = &head->column[block_column_of(schema, field)];
+	column = &head->column[field->index];
+	for (size_t i = 0; i < field->index; i++)
+		counts += block_count_entries(head, i);
 	if (column->encoding == COLUMN_DICTIONARY)
 		rows = count_entries(head, column, counts, field, predicate);
+	else if (block_count_entries(head, field->index))
+		rows = count_values(column, counts, predicate);
 	else if (column->encoding != COLUMN_INTEGER ||
 		 !count_frame(column, predicate, head->rows, &rows))
 		return false;
