@@ -255,7 +255,7 @@ static int begin_stream(struct history *history, size_t number)
 	const struct stream *stream = stream_of(history, number);
 	int r = 0;
 
-	if (!work->in_database) {
+	if (!work->place.in_database) {
 		r = transaction_begin(history);
 		if (r == 0)
 			r = transaction_stream(history, number, stream->schema);
@@ -264,14 +264,15 @@ static int begin_stream(struct history *history, size_t number)
 		atomic_store(&history->vault.schemas[number], stream->schema);
 		if (number >= atomic_load(&history->vault.stream_count))
 			atomic_store(&history->vault.stream_count, number + 1);
-		work->in_database = true;
+		work->place.in_database = true;
 	}
-	if (work->begun)
+	if (work->place.begun)
 		return 0;
 	work->place.index = atomic_load_explicit(&stream->first, memory_order_relaxed);
-	work->done = work->place;
+	work->place.begun = true;
+	work->done.begun = true;
+	work->done.index = work->place.index;
 	atomic_store(&work->written_to, work->place.index);
-	work->begun = true;
 	return 0;
 }
 
@@ -283,9 +284,9 @@ static int flush_stream(struct history *history, size_t number, bool all)
 	int r = 0;
 
 	/* Most of the time most streams have nothing new. */
-	if (work->begun && settled(stream) <= work->place.index && !all)
+	if (work->place.begun && settled(stream) <= work->place.index && !all)
 		return 0;
-	if (!work->begun && !atomic_load_explicit(&stream->appended, memory_order_acquire))
+	if (!work->place.begun && !atomic_load_explicit(&stream->appended, memory_order_acquire))
 		return 0;
 	r = begin_stream(history, number);
 	while (r == 0 && more) {

@@ -39,6 +39,8 @@ struct place {
 		uint64_t id, first_index;
 	} chunks[CHUNKS_MOST]; /* of the open block */
 	uint32_t chunk_count;
+	bool in_database; /* the stream has its row */
+	bool begun;	  /* index was set */
 	uint64_t
 		seen_at; /* boot ns at which the event `index` was first seen unwritten; 0: never */
 	uint64_t pending_persisted, pending_missed; /* in this transaction */
@@ -46,8 +48,6 @@ struct place {
 
 struct work {
 	struct place done, place; /* committed; in the transaction */
-	bool in_database;	  /* the stream has its row */
-	bool begun;		  /* place was set */
 	_Atomic uint64_t persisted, not_persisted;
 	_Atomic uint64_t written_to; /* events below are written, or given up */
 };

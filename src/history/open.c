@@ -250,8 +250,9 @@ static void begin_place(struct history *history, uint16_t stream)
 
 	work->place.index = first_free_place(history, stream);
 	work->place.time = shelf && shelf->count ? shelf->entries[shelf->count - 1].newest : 0;
+	work->place.in_database = true;
+	work->place.begun = true;
 	work->done = work->place;
-	work->begun = true;
 }
 
 /* The streams of the database are the store's first ones. */
@@ -264,7 +265,6 @@ static int add_streams(struct history *history)
 			return number;
 		store_set_first_index(history->options.store, i,
 				      first_free_place(history, (uint16_t)i));
-		history->works[i].in_database = true;
 		begin_place(history, (uint16_t)i);
 	}
 	return 0;

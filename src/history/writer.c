@@ -175,6 +175,8 @@ static void *write_history(void *context)
 {
 	struct history *history = context;
 
+	/* By itself: the name of another thread is set through /proc, which is not there. */
+	pthread_setname_np(pthread_self(), "history");
 	do {
 		write_round(history, false);
 		/* Other work in pieces, so that what is due is not kept waiting. */
@@ -200,7 +202,6 @@ int history_start(struct history *history)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r)
 		return -r;
-	pthread_setname_np(history->thread, "history");
 	history->started = true;
 	return 0;
 }

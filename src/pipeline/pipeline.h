@@ -94,6 +94,8 @@ struct ledger {
 	uint64_t malformed;	/* records the reader could not take; part of lost */
 	uint64_t held, expired; /* what died with an earlier server has expired */
 	uint64_t bytes_waiting; /* in the ring now */
+	/* By this server: written to the history; gone from memory before. */
+	uint64_t persisted, not_persisted;
 };
 
 #define STREAM_NONE (-1)

@@ -290,6 +290,8 @@ static void *read_rings(void *context)
 	struct pipeline *pipeline = context;
 	int timeout = 0;
 
+	/* By itself: the name of another thread is set through /proc, which is not there. */
+	pthread_setname_np(pthread_self(), "reader");
 	while (!atomic_load(&pipeline->stop)) {
 		struct epoll_event events[8];
 		int count = epoll_wait(pipeline->epoll, events, (int)ARRAY_SIZE(events), timeout);
@@ -365,7 +367,6 @@ int pipeline_start(struct pipeline *pipeline)
 		atomic_store(&pipeline->heartbeat, 0);
 		return -rc;
 	}
-	pthread_setname_np(pipeline->reader, "reader");
 	pipeline->started = true;
 	return 0;
 }
