@@ -104,6 +104,7 @@ static void write_history(struct json *json, struct history *history)
 	json_member_u64(json, "limit_bytes", figures.limit_bytes);
 	json_member_string(json, "oldest", figures.oldest_real ? oldest : NULL);
 	json_member_u64(json, "damaged_blocks", figures.damaged);
+	json_member_bool(json, "taking_over", figures.taking_over);
 	json_object_end(json);
 }
 

@@ -229,7 +229,9 @@ SHAPE(shape_history_health, "HistoryHealth",
 	{ "bytes", COUNT, "Of the file that are in use." },
 	{ "limit_bytes", COUNT, "--history-size." },
 	{ "oldest", TIME_OR_NULL, "When its oldest event happened." },
-	{ "damaged_blocks", COUNT, "Blocks that turned out to be damaged and are left out." });
+	{ "damaged_blocks", COUNT, "Blocks that turned out to be damaged and are left out." },
+	{ "taking_over", BOOLEAN,
+	  "The file was damaged; what is whole in it is being taken over into a fresh one." });
 
 SHAPE(shape_health, "Health", "How the service fares.",
 	{ "status", STRING ",\"enum\":[\"healthy\",\"unhealthy\"]", "" },

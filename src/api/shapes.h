@@ -28,7 +28,7 @@ extern const struct shape shape_error, shape_ledger, shape_program_stream, shape
 	shape_event_query, shape_event_list, shape_listed_event, shape_connection_summary,
 	shape_packet_drop_summary, shape_connection_list, shape_packet_drop_list, shape_field,
 	shape_stream, shape_common_member, shape_schema, shape_endpoint, shape_service,
-	shape_failing_part, shape_health, shape_document;
+	shape_failing_part, shape_history_health, shape_health, shape_document;
 
 /* All of them; ends with NULL. */
 extern const struct shape *const shapes[];

@@ -33,6 +33,17 @@ uint64_t clock_real_ns(void)
 	return clock_ns(CLOCK_REALTIME);
 }
 
+#define OFFSET_TOLERANCE_NS ((int64_t)NS_PER_MS)
+
+static int64_t kept_offset;
+static bool offset_is_kept;
+
+void clock_keep_offset(int64_t offset)
+{
+	kept_offset = offset;
+	offset_is_kept = true;
+}
+
 int64_t clock_boot_to_real_offset(void)
 {
 	/* The two clocks are not read at one moment: take the wall time as of the middle between
@@ -50,6 +61,9 @@ int64_t clock_boot_to_real_offset(void)
 			offset = (int64_t)(real - before - width / 2);
 		}
 	}
+	if (offset_is_kept && offset - kept_offset <= OFFSET_TOLERANCE_NS &&
+	    kept_offset - offset <= OFFSET_TOLERANCE_NS)
+		return kept_offset;
 	return offset;
 }
 

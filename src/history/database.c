@@ -150,7 +150,10 @@ static int create(sqlite3 *database)
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables) && r == 0; i++)
 		r = database_run(database, tables[i]);
-	return r < 0 ? r : database_run(database, "COMMIT");
+	if (r == 0)
+		r = database_run(database, "COMMIT");
+	/* So that the file itself says what it is, log or no log. */
+	return r < 0 ? r : database_run(database, "PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /* A file of nobody, also one that was begun and not finished. */

@@ -62,6 +62,7 @@ struct history_figures {
 	uint64_t damaged;     /* blocks that were found damaged */
 	uint64_t retired;     /* events that went by age or size */
 	uint64_t commits, failures;
+	bool taking_over;  /* what is whole in a file that was set aside is not all here yet */
 	char failing[160]; /* why nothing is written at present; "" while all is well */
 };
 void history_figures(struct history *history, struct history_figures *ret_figures);

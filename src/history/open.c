@@ -211,6 +211,7 @@ static int find_boot(struct history *history)
 
 	if (count && catalog->boots[count - 1].running) {
 		history->boot = (uint32_t)count - 1;
+		clock_keep_offset(catalog->boots[count - 1].clock.to_real);
 	} else {
 		boot.clock.epoch = clock_boot_epoch_seconds();
 		if (count) {
@@ -229,6 +230,7 @@ static int find_boot(struct history *history)
 	for (size_t i = 0; i < catalog->boot_count; i++)
 		catalog->boots[i].running = i == history->boot;
 	catalog->boots[history->boot].clock.to_real = clock_boot_to_real_offset();
+	clock_keep_offset(catalog->boots[history->boot].clock.to_real);
 	clock_set_boot_epoch(catalog->boots[history->boot].clock.epoch);
 	return 0;
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What is whole in a file that was set aside goes into the fresh one, block by block. */
+#include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "history/internal.h"
@@ -108,6 +111,49 @@ static int move_catalog(struct history *history, struct salvage *salvage)
 	return r;
 }
 
+/* In a database's first 100 bytes (SQLite's file format, section 1.3), big-endian. */
+enum { HEADER_PAGES = 28, HEADER_FREE_TRUNK = 32, HEADER_FREE_PAGES = 36, HEADER_APPLICATION = 68 };
+
+static void put_be32(uint8_t *at, uint32_t value)
+{
+	value = htobe32(value);
+	memcpy(at, &value, sizeof(value));
+}
+
+/*
+ * All that the first page says is the same in every history, but for a few numbers: where ours is
+ * damaged, that of the fresh file, which was begun in the same way, takes its place. Only of a file
+ * that says that it is ours.
+ */
+static bool lend_first_page(const struct history *history, const char *path)
+{
+	const size_t size = history->page_size;
+	CLOSE int from = open(history->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLOSE int to = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	FREE uint8_t *page = malloc(size);
+	uint8_t mark[4];
+	struct stat status;
+
+	if (!page || from < 0 || to < 0 || fstat(to, &status) < 0 ||
+	    status.st_size < (off_t)(2 * size) || pread(from, page, size, 0) != (ssize_t)size ||
+	    pread(to, mark, sizeof(mark), HEADER_APPLICATION) != sizeof(mark) ||
+	    memcmp(mark, page + HEADER_APPLICATION, sizeof(mark)) != 0)
+		return false;
+	put_be32(page + HEADER_PAGES, (uint32_t)((uint64_t)status.st_size / size));
+	put_be32(page + HEADER_FREE_TRUNK, 0);
+	put_be32(page + HEADER_FREE_PAGES, 0);
+	return pwrite(to, page, size, 0) == (ssize_t)size;
+}
+
+static int open_aside(const struct history *history, const char *path, sqlite3 **ret_database)
+{
+	int r = database_open(path, DATABASE_SALVAGE, ret_database);
+
+	if (r != -EBADMSG || !lend_first_page(history, path))
+		return r;
+	return database_open(path, DATABASE_SALVAGE, ret_database);
+}
+
 int salvage_begin(struct history *history, const char *path)
 {
 	CLEANUP(salvage) struct salvage *salvage = calloc(1, sizeof(*salvage));
@@ -115,7 +161,7 @@ int salvage_begin(struct history *history, const char *path)
 
 	if (!salvage)
 		return -ENOMEM;
-	if (database_open(path, DATABASE_SALVAGE, &salvage->database) == 0)
+	if (open_aside(history, path, &salvage->database) == 0)
 		r = database_prepare(salvage->database,
 				     "SELECT head_sum,body_sum,disorder,head,body FROM block "
 				     "WHERE id=?",

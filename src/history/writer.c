@@ -246,6 +246,7 @@ void history_figures(struct history *history, struct history_figures *ret_figure
 	pthread_mutex_unlock(&history->figures_lock);
 	pthread_mutex_lock(&history->vault.pool_lock);
 	ret_figures->damaged = history->vault.damaged;
+	ret_figures->taking_over = atomic_load(&history->salvaging);
 	pthread_mutex_unlock(&history->vault.pool_lock);
 }
 

@@ -244,8 +244,8 @@ static void plan_restart(struct loader *loader, int status)
 	if (!server->restart_at)
 		server->restart_at = 1;
 	describe_end(status, how, sizeof(how));
-	log_error("server: it ended (%s) and is started again in %llu ms; %llu events that it held "
-		  "are gone",
+	log_error("server: it ended (%s) and is started again in %llu ms; of the %llu events that "
+		  "it had taken those are left that the history has",
 		  how, (unsigned long long)(delay / NS_PER_MS),
 		  (unsigned long long)count_forgotten(loader));
 }

@@ -488,6 +488,44 @@ static void test_a_foreign_file_is_set_aside(void **state)
 	}
 }
 
+/* Whatever is wrong in the first page, which says what the file is: the rest is taken over. */
+static void test_a_damaged_first_page_loses_no_block(void **state)
+{
+	static const struct {
+		off_t at;
+		char bytes[8];
+		size_t size;
+	} damages[] = {
+		{ 0, "sqlite", 6 },	  /* the magic */
+		{ 16, "\1\1", 2 },	  /* the size of a page */
+		{ 18, "\7\7", 2 },	  /* who may read it */
+		{ 100, "\0\0\0\0\0", 5 }, /* the tables */
+		{ 8000, "TABLE", 5 },	  /* their texts */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
+		CLOSE int fd = -1;
+
+		make_history(51 + i);
+		world_open(&world, 1 << 20);
+		assert_int_equal(database_run(world.history->database,
+					      "PRAGMA wal_checkpoint(TRUNCATE)"),
+				 0);
+		world_kill(&world);
+		fd = openat(world.directory, HISTORY_FILE, O_WRONLY | O_CLOEXEC);
+		assert_int_equal(pwrite(fd, damages[i].bytes, damages[i].size, damages[i].at),
+				 damages[i].size);
+		world_open(&world, 1 << 20);
+		assert_int_equal(world_count_files(&world, HISTORY_FILE ".corrupt-"), 1);
+		while (salvage_run(world.history))
+			;
+		world_check_all(&world);
+		assert_false(history_is_complete(world.history, 0, 0, 0));
+		world_fini(&world);
+	}
+}
+
 /* The same kind of file, but another version of us made it. */
 static void test_another_version_is_set_aside(void **state)
 {
@@ -564,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_hostile_schemas_harm_nobody),
 		cmocka_unit_test_teardown(test_damaged_files_are_survived, teardown),
 		cmocka_unit_test_teardown(test_a_foreign_file_is_set_aside, teardown),
+		cmocka_unit_test_teardown(test_a_damaged_first_page_loses_no_block, teardown),
 		cmocka_unit_test_teardown(test_another_version_is_set_aside, teardown),
 		cmocka_unit_test_teardown(test_few_files_are_kept_aside, teardown),
 		cmocka_unit_test_teardown(test_damage_while_running, teardown),
