@@ -131,6 +131,25 @@ static int plan_part(struct run *run, struct part part, bool running)
 	return 0;
 }
 
+/* Addresses of kernel code are those of one boot: a question about them, most often by a name that
+ * this kernel has at some address, says nothing of another. */
+static bool asks_for_addresses(const struct stream_schema *schema, const struct filter *filter)
+{
+	for (size_t p = 0; p < filter->count; p++) {
+		const struct predicate *predicate = &filter->predicates[p];
+
+		for (size_t a = 0; a < predicate->count; a++) {
+			for (size_t t = 0; t < predicate->alternatives[a].count; t++) {
+				const uint16_t field = predicate->alternatives[a].tests[t].field;
+
+				if (schema->fields[field].kind == FIELD_SYMBOL)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
 static int plan_boot(struct run *run, size_t boot, const struct event_boot *clock, uint32_t rank)
 {
 	for (size_t i = 0; i < run->query->stream_count; i++) {
@@ -143,6 +162,10 @@ static int plan_boot(struct run *run, size_t boot, const struct event_boot *cloc
 			.rank = rank,
 		};
 
+		if (clock && asks_for_addresses(part.schema, &asked->filter)) {
+			run->result->damaged++;
+			continue;
+		}
 		set_window(run, &part);
 		if (plan_part(run, part, !clock) < 0)
 			return -ENOMEM;

@@ -49,9 +49,11 @@ void query_fini(struct query *query);
 struct query_result {
 	struct event *events; /* in the order asked; records are copies owned by the result */
 	size_t count;
-	uint64_t total;	  /* with want_total */
-	bool more;	  /* there are events past the last one */
-	uint64_t damaged; /* blocks of the archive that could not be read: not all are there */
+	uint64_t total; /* with want_total */
+	bool more;	/* there are events past the last one */
+	/* Blocks of the archive that could not be read, and earlier boots that could not be asked
+	 * (about addresses of kernel code): not all are there. */
+	uint64_t damaged;
 	uint8_t *memory;
 	struct event_boot *boots; /* what events of earlier boots point to */
 	/* What it took, for tests and figures. */
