@@ -9,7 +9,9 @@ SHELL := /bin/sh
 
 include mk/config.mk
 include mk/bpf.mk
+include mk/web.mk
 include mk/server.mk
+include mk/tools.mk
 include mk/test.mk
 include mk/bench.mk
 include mk/guard.mk

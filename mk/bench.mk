@@ -8,7 +8,7 @@ BENCH_SOURCES := $(LOAD_SOURCES) $(filter-out %.bpf.c,$(sort $(wildcard tests/be
 BENCH_OBJECTS := $(patsubst tests/bench/reference/%.bpf.c,$(BENCH_OUT)/%.bpf.o,\
 	$(sort $(wildcard tests/bench/reference/*.bpf.c)))
 BENCH_NEEDS := $(BIN)/ebpf-server $(BENCH_OUT)/load $(BENCH_OUT)/consumer $(BENCH_OUT)/hello \
-	$(BENCH_OBJECTS) $(BPF_OBJECTS)
+	$(BENCH_OUT)/packet_cost $(BENCH_OBJECTS) $(BPF_OBJECTS)
 
 $(BENCH_OUT)/load: $(LOAD_SOURCES:%.c=$(OUT)/release/%.o)
 	$(call say,LD,$@)

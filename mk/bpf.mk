@@ -14,7 +14,7 @@ BPF_OBJECTS := $(PROGRAMS:%=$(BPF_DIR)/$(TARGET_ARCH)/%.bpf.o)
 # anywhere. -mcpu=v2 is what every kernel since 4.14 takes.
 BPF_CFLAGS ?=
 BPF_FLAGS = -target bpf -mcpu=v2 -O2 -g -std=gnu17 $(WARNINGS) -nostdlibinc \
-	-isystem $(BPF_INCLUDE) -Iprograms/include $(BPF_CFLAGS)
+	-isystem $(BPF_INCLUDE) -Iprograms/include $(EXTRA_BPF_FLAGS) $(BPF_CFLAGS)
 
 $(BPF_INCLUDE)/bpf:
 	$(Q)test -e $(LIBBPF_INCLUDE)/bpf/bpf_helpers.h || { \

@@ -8,8 +8,9 @@ LIBRARY_SOURCES := $(filter-out src/main.c,$(SOURCES))
 define flavour
 $(1)_DIR := $(OUT)/$(1)
 $(1)_COMPILER := $(or $($(1)_CC),$(CC))
-$(1)_LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OUT)/$(1)/%.o) $(OUT)/$(1)/registry.o
-$(1)_OBJECTS := $(SOURCES:%.c=$(OUT)/$(1)/%.o) $(OUT)/$(1)/registry.o
+$(1)_TABLES := $(OUT)/$(1)/registry.o $(OUT)/$(1)/assets.o
+$(1)_LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(OUT)/$(1)/%.o) $$($(1)_TABLES)
+$(1)_OBJECTS := $(SOURCES:%.c=$(OUT)/$(1)/%.o) $$($(1)_TABLES)
 $(1)_LIBRARY := $(OUT)/$(1)/libebpf-server.a
 $(1)_COMPILE = $$($(1)_COMPILER) $$(BASE_CPPFLAGS) $$(BASE_CFLAGS) $$($(1)_FLAGS) \
 	$$(CPPFLAGS) $$(CFLAGS)
@@ -26,11 +27,16 @@ $(OUT)/$(1)/%.o: %.c $(OUT)/$(1)/flags
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$($(1)_COMPILE) $$(EXTRA_CPPFLAGS) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c $$< -o $$@
 
-$(OUT)/$(1)/registry.o: $(GEN)/registry.c $(OUT)/$(1)/flags
+$(OUT)/$(1)/registry.o: $(GEN)/registry.c
+$(OUT)/$(1)/assets.o: $(WEB_OUT)/assets.c
+$$($(1)_TABLES): $(OUT)/$(1)/flags
 	$$(call say,CC,$$@)
-	$$(Q)$$($(1)_COMPILE) -MMD -MP -MF $$(@:.o=.d) -MT $$@ -c $$< -o $$@
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$($(1)_COMPILE) -MMD -MP -MF $$(@:.o=.d) -MT $$@ \
+		-c $$(filter %.c,$$^) -o $$@
 
-$(OUT)/$(1)/libebpf-server.a: $$($(1)_LIBRARY_OBJECTS) $(GEN)/registry-data.o $(OUT)/$(1)/link-flags
+$(OUT)/$(1)/libebpf-server.a: $$($(1)_LIBRARY_OBJECTS) $(GEN)/registry-data.o $(GEN)/assets-data.o \
+		$(OUT)/$(1)/link-flags
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@
 	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)

@@ -60,7 +60,7 @@ run_pytest = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests \
 	$(if $(EBPF_SERVER_BINARY),EBPF_SERVER_BINARY=$(EBPF_SERVER_BINARY)) \
 	$(PYTHON) -m pytest --junitxml=$(RESULTS)/$(1).xml $(if $(T),-k '$(T)') $(2) $(PYTEST_ARGS)
 
-PARTS := unit race kernel api guard
+PARTS := unit race kernel api web guard
 
 .PHONY: test test-tools $(PARTS:%=test-%)
 test: deps-test ## Test: everything; ends with the sum of all results
@@ -98,6 +98,7 @@ $(PROMETHEUS): scripts/fetch-prometheus.sh
 
 # Memory is measured on the release build: a sanitiser's is not the server's.
 test-kernel: $(if $(EBPF_SERVER_BINARY),,$(BIN)/ebpf-server)
+test-kernel: $(TOOL_BINARIES) $(TOOL_BINARIES:=-dev)
 test-kernel: $(SYSTEM_NEEDS) $(PROMETHEUS) ## Test: real programs, real triggers (needs root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,kernel,tests/kernel $(sort $(dir $(wildcard programs/*/test_*.py))))
@@ -105,6 +106,16 @@ test-kernel: $(SYSTEM_NEEDS) $(PROMETHEUS) ## Test: real programs, real triggers
 test-api: $(SYSTEM_NEEDS) ## Test: the real server over HTTP (needs root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,api,tests/api)
+
+# The browser's driver and the judge of accessibility, from npm; the browser is the distribution's.
+$(TEST_OUT)/web/packages.stamp: $(WEB_PACKAGES:%=tests/web/%)
+	$(call npm_ci,tests/web,$(@D))
+	$(Q)touch $@
+
+test-web: $(SYSTEM_NEEDS) $(if $(filter yes,$(WEB)),$(TEST_OUT)/web/packages.stamp)
+test-web: ## Test: in a browser (root)
+	@mkdir -p $(RESULTS)
+	@$(call run_pytest,web,tests/web)
 
 # What takes too long for every run: histories under 200 kills, and 500 damaged ones.
 .PHONY: test-soak

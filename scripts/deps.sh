@@ -10,9 +10,11 @@ set -eu
 packages_apt() {
 	case $1 in
 	run) echo gcc libc6-dev make clang llvm libbpf-dev libelf-dev zlib1g-dev \
-		libmicrohttpd-dev libjansson-dev libinih-dev libsqlite3-dev ;;
+		libmicrohttpd-dev libgnutls28-dev nettle-dev libcrypt-dev libjansson-dev \
+		libinih-dev libsqlite3-dev "$(apt_node)" ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
-		util-linux valgrind "$(apt_bpftool)" ;;
+		openssl slowhttptest util-linux valgrind strace "$(apt_bpftool)" "$(apt_chromium)" \
+		fonts-dejavu-core ;;
 	dev) echo clang-format shellcheck python3-pyflakes git ;;
 	bench) echo python3 iproute2 binutils bpftrace libbpf-tools bpfcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-riscv64-linux-gnu ;;
@@ -31,12 +33,35 @@ apt_bpftool() {
 	fi
 }
 
+# Those who have node from elsewhere keep it: that package may hold npm and bar the distribution's.
+apt_node() {
+	if command -v node >/dev/null && command -v npm >/dev/null; then
+		return
+	fi
+	echo nodejs npm
+}
+
+# Ubuntu has it under another name.
+apt_chromium() {
+	if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
+		return
+	fi
+	if grep -qs '^ID=ubuntu' /etc/os-release; then
+		echo chromium-browser
+	else
+		echo chromium
+	fi
+}
+
 packages_dnf() {
 	case $1 in
 	run) echo gcc glibc-devel make clang llvm libbpf-devel elfutils-libelf-devel zlib-devel \
-		libmicrohttpd-devel jansson-devel inih-devel sqlite-devel ;;
+		libmicrohttpd-devel gnutls-devel nettle-devel libxcrypt-devel jansson-devel \
+		inih-devel sqlite-devel nodejs npm ;;
 	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
-		python3-jsonschema iproute nftables util-linux valgrind bpftool ;;
+		python3-jsonschema iproute nftables openssl util-linux \
+		valgrind strace bpftool chromium \
+		dejavu-sans-fonts dejavu-sans-mono-fonts ;;
 	dev) echo clang-tools-extra ShellCheck python3-pyflakes git ;;
 	bench) echo python3 iproute binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnu gcc-riscv64-linux-gnu ;;
@@ -45,9 +70,10 @@ packages_dnf() {
 
 packages_pacman() {
 	case $1 in
-	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd jansson libinih sqlite ;;
-	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables util-linux \
-		valgrind bpf ;;
+	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd gnutls nettle libxcrypt \
+		jansson libinih sqlite nodejs npm ;;
+	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables openssl \
+		util-linux valgrind strace bpf chromium ttf-dejavu ;;
 	dev) echo clang shellcheck python-pyflakes git ;;
 	bench) echo python iproute2 binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo aarch64-linux-gnu-gcc riscv64-linux-gnu-gcc ;;

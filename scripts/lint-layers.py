@@ -5,7 +5,8 @@ import pathlib
 import re
 import sys
 
-LAYERS = ("base", "config", "schema", "loader", "store", "history", "pipeline", "metrics", "api", "export")
+LAYERS = ("base", "config", "access", "schema", "loader", "store", "history", "pipeline", "lists",
+          "metrics", "api", "export")
 # What stands in src/ itself (main.c, server.c) wires everything and comes last.
 TOP = len(LAYERS)
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)

@@ -41,6 +41,8 @@ data)
 		echo "	.global embedded_object_$name"
 		echo "embedded_object_$name:"
 		echo "	.incbin \"$object\""
+		echo "	.global embedded_object_${name}_end"
+		echo "embedded_object_${name}_end:"
 	done
 	echo '	.section .note.GNU-stack,"",%progbits'
 	;;

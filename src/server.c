@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <malloc.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "base/log.h"
+#include "doors.h"
 #include "export/print.h"
 #include "history/history.h"
+#include "lists/lists.h"
 #include "metrics/metrics.h"
 #include "pipeline/control.h"
 #include "pipeline/pipeline.h"
@@ -52,6 +57,18 @@ static void output_closed(void *context)
 
 	message_set_text(message.text, "standard output was closed");
 	message_send(*(const int *)context, &message, -1);
+}
+
+/* Of a listening socket; 0 when it cannot be told. */
+static uint16_t port_of(int listener)
+{
+	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+	socklen_t length = sizeof(address);
+
+	if (getsockname(listener, (struct sockaddr *)&address, &length) < 0)
+		return 0;
+	/* Both have the port at the same place (sockaddr_in, sockaddr_in6). */
+	return ntohs(((const struct sockaddr_in *)&address)->sin_port);
 }
 
 static int failed(const char *what, int error)
@@ -94,6 +111,10 @@ int server_main(const struct server_start *start)
 
 	/* Declared in the order of dependence: what is freed first stands last. */
 	CLOSE int stop = open_stop_signal();
+	/* First of all: the loader waits for them with its programs. */
+	CLEANUP(lists)
+	struct lists *lists = lists_new(&(struct lists_options){
+		.socket = socket, .data_dir = start->data_dir, .in_force = start->lists });
 	CLEANUP(symbols) struct symbols *symbols = symbols_new(start->kallsyms);
 	CLEANUP(store) struct store *store = store_new(config->memory);
 	CLEANUP(history) struct history *history = NULL;
@@ -101,12 +122,13 @@ int server_main(const struct server_start *start)
 	CLEANUP(control) struct control *control = NULL;
 	CLEANUP(print) struct print *print = NULL;
 	CLEANUP(metrics) struct metrics *metrics = NULL;
+	DOORS doors = { .access = NULL };
 	CLEANUP(api) struct api *api = NULL;
 
 	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 	if (stop < 0)
 		return failed("signals", stop);
-	if (!symbols || !store)
+	if (!lists || !symbols || !store)
 		return failed("memory", -ENOMEM);
 	history = open_history(start, store);
 	pipeline = pipeline_new(store, start->accounts, start->possible_cpus);
@@ -116,6 +138,10 @@ int server_main(const struct server_start *start)
 	control = control_new(socket, pipeline, start->kernel_btf);
 	if (!control)
 		return failed("control", -ENOMEM);
+	lists_connect(lists, control);
+	result = doors_open(&doors, start, control);
+	if (result < 0)
+		return failed("credentials", result);
 	result = pipeline_start(pipeline);
 	if (result < 0)
 		return failed("reader thread", result);
@@ -123,8 +149,16 @@ int server_main(const struct server_start *start)
 	if (result < 0)
 		return failed("history thread", result);
 	if (config->print != PRINT_OFF) {
-		result = print_start(pipeline, symbols, config->print == PRINT_JSON, STDOUT_FILENO,
-				     output_closed, &socket, &print);
+		result = print_start(&(struct print_options){ .pipeline = pipeline,
+							      .symbols = symbols,
+							      .json = config->print == PRINT_JSON,
+							      .fd = STDOUT_FILENO,
+							      .own_pid = start->own_pid,
+							      .api_port =
+								      port_of(start->api_listener),
+							      .closed = output_closed,
+							      .context = &socket },
+				     &print);
 		if (result < 0)
 			return failed("printing", result);
 	}
@@ -143,7 +177,13 @@ int server_main(const struct server_start *start)
 						  .pipeline = pipeline,
 						  .control = control,
 						  .metrics = metrics,
+						  .lists = lists,
 						  .symbols = symbols,
+						  .access = doors.access,
+						  .tls = doors.tls,
+						  .protect_metrics = config->protect_metrics,
+						  .open_loopback = config->open_loopback,
+						  .query_timeout_ns = config->query_timeout_ns,
 						  .version = EBPF_SERVER_VERSION,
 						  .stopping = &stopping,
 						  .program_stats = config->program_stats },

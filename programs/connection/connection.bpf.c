@@ -7,6 +7,7 @@
  * that another thread cannot change it while connect() runs; where its page was not in memory
  * then, it is read again at exit, when the kernel itself has touched it.
  */
+#include "ip_list.bpf.h"
 #include "program.bpf.h"
 
 PROGRAM("Connection attempts: every connect(2) with its destination, result and duration");
@@ -26,7 +27,7 @@ struct connection_event {
 		"Family of the address (AF_*); of the socket where the address cannot be read");
 	enum socket_type socket_type NULL_IF_ZERO
 		DESCRIPTION("Type of the socket; null when the descriptor is no socket");
-	__u8 reserved HIDDEN;
+	bool watched WATCHED;
 	__u16 destination_port DESCRIPTION("Port asked for")
 		ONLY_WHEN(address_family, "AF_INET|AF_INET6");
 	__u32 reserved_before_ip HIDDEN;
@@ -129,7 +130,7 @@ int connection_enter(struct syscall_enter *context)
 }
 
 static __always_inline void fill(struct connection_event *event, const struct attempt *attempt,
-				 kernel_signed_word result)
+				 kernel_signed_word result, bool watched)
 {
 	event_header_fill(&event->header);
 	event->duration_ns = event->header.timestamp - attempt->started;
@@ -137,7 +138,14 @@ static __always_inline void fill(struct connection_event *event, const struct at
 	event->protocol = attempt->protocol;
 	event->address_family = attempt->family;
 	event->socket_type = attempt->socket_type;
-	event->reserved = 0;
+	event->watched = watched;
+}
+
+static __always_inline bool has_ip(const struct attempt *attempt)
+{
+	return attempt->address_read &&
+	       ((attempt->family == AF_INET && attempt->address_length >= 8) ||
+		(attempt->family == AF_INET6 && attempt->address_length >= 24));
 }
 
 static __always_inline void fill_ip(struct connection_event *event, const struct attempt *attempt)
@@ -184,6 +192,7 @@ int connection_exit(struct syscall_exit *context)
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct connection_event *event;
 	struct attempt *found, attempt;
+	__u32 verdict;
 
 	/* None: filtered or lost at entry and counted there, or begun before this program was
 	 * attached. */
@@ -197,30 +206,33 @@ int connection_exit(struct syscall_exit *context)
 	/* Of an address that ends where memory does, the kernel took nothing. */
 	if (result == -EFAULT)
 		attempt.address_read = 0;
+	verdict = ip_list_ask(has_ip(&attempt) ? attempt.ip : NULL, NULL);
+	if (verdict & IP_LIST_UNWANTED) {
+		stream_filter_out(connection);
+		return 0;
+	}
 
 	if (attempt.address_read && attempt.family == AF_UNIX &&
 	    attempt.address_length > offsetof(struct address, port)) {
 		event = stream_reserve(connection, sizeof(*event));
 		if (!event)
 			return 0;
-		fill(event, &attempt, result);
+		fill(event, &attempt, result, verdict & IP_LIST_WATCHED);
 		fill_ip(event, &attempt);
 		fill_path(event, &attempt);
 		stream_submit(connection, event, sizeof(*event));
-	} else if (attempt.address_read &&
-		   ((attempt.family == AF_INET && attempt.address_length >= 8) ||
-		    (attempt.family == AF_INET6 && attempt.address_length >= 24))) {
+	} else if (has_ip(&attempt)) {
 		event = stream_reserve(connection, SIZE_WITH_IP);
 		if (!event)
 			return 0;
-		fill(event, &attempt, result);
+		fill(event, &attempt, result, verdict & IP_LIST_WATCHED);
 		fill_ip(event, &attempt);
 		stream_submit(connection, event, SIZE_WITH_IP);
 	} else {
 		event = stream_reserve(connection, SIZE_WITHOUT_ADDRESS);
 		if (!event)
 			return 0;
-		fill(event, &attempt, result);
+		fill(event, &attempt, result, verdict & IP_LIST_WATCHED);
 		stream_submit(connection, event, SIZE_WITHOUT_ADDRESS);
 	}
 	return 0;

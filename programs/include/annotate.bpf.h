@@ -51,6 +51,37 @@
  */
 #define RANKED(group, rank) ANNOTATION("hook:" #group ":" #rank)
 
+/*
+ * On a map: there is one of this name for all programs that declare it in the same way. The loader
+ * makes it for the first of them, and it stays, with what is in it, when programs are switched off
+ * and on.
+ */
+#define SHARED ANNOTATION("shared")
+
+/*
+ * On a function of SEC("?xdp") or SEC("?tc"): it attaches to each interface that --interface names,
+ * and sees what arrives, or what leaves (tc only). Each interface gets, in each direction, the
+ * function of lowest rank that it takes: XDP is refused where somebody else's program is, or where
+ * there is no Ethernet. The program runs when at least one interface is named.
+ */
+#define ON_INGRESS(rank) ANNOTATION("interface:ingress:" #rank)
+#define ON_EGRESS(rank) ANNOTATION("interface:egress:" #rank)
+
+/*
+ * On a function: it runs only while one of these parameters ("latency|stream") is not 0, "" or
+ * false, and costs nothing otherwise. On a stream: it has events only then.
+ */
+#define ONLY_WITH(parameters) ANNOTATION("with:" parameters)
+
+/*
+ * On a stream, for --print: how an event reads instead of all its fields, and what is printed once
+ * before the first one, as soon as the program runs. {field} is a field of the event. In the
+ * opening, {own_pid} is the server's process id in the initial PID namespace and {api_port} the
+ * port of its API; \n begins another line.
+ */
+#define PRINT_LINE(text) ANNOTATION("print:" text)
+#define PRINT_OPENING(text) ANNOTATION("print-opening:" text)
+
 /* Once in each program. OFF_BY_DEFAULT as `flags`: runs only when asked for. */
 #define PROGRAM(text, ...)                                                                         \
 	char LICENSE[] SEC("license") DESCRIPTION(text) __VA_ARGS__ = "Dual MIT/GPL"

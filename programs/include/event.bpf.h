@@ -22,15 +22,25 @@
 #ifndef EVENT_BPF_H
 #define EVENT_BPF_H
 
-/* The members that every event begins with: what any hook knows for free. */
+/* The members that every event begins with: what any hook knows for free. A program that says
+ * PROGRAM_OF_PACKETS knows less (interface.bpf.h). */
+#ifdef PROGRAM_OF_PACKETS
+#define OF_TASK NULL_IF_ZERO
+#define OF_OWNER ONLY_WHEN(has_owner, "1")
+#else
+#define OF_TASK
+#define OF_OWNER
+#endif
+
 struct event_header {
 	__u64 timestamp DESCRIPTION("When it happened, since boot (suspend included)") UNIT("ns");
-	__u32 pid DESCRIPTION("Process id (thread group), in the initial PID namespace");
-	__u32 tid DESCRIPTION("Thread id, in the initial PID namespace");
-	__u32 uid DESCRIPTION("User id, in the initial user namespace");
+	__u32 pid OF_TASK DESCRIPTION("Process id (thread group), in the initial PID namespace");
+	__u32 tid OF_TASK DESCRIPTION("Thread id, in the initial PID namespace");
+	__u32 uid OF_OWNER DESCRIPTION("User id, in the initial user namespace");
 	__u32 reserved HIDDEN;
-	__u64 cgroup_id DESCRIPTION("cgroup v2 id: the inode number of the cgroup's directory");
-	char command[16] DESCRIPTION("Name of the thread (comm)");
+	__u64 cgroup_id OF_TASK
+		DESCRIPTION("cgroup v2 id: the inode number of the cgroup's directory");
+	char command[16] OF_TASK DESCRIPTION("Name of the thread (comm)");
 };
 
 struct stream_ledger {
@@ -44,14 +54,15 @@ struct stream_ledger {
 #define STREAM_RING_BYTES (4 * 1024 * 1024)
 #endif
 
-#define STREAM(name, event_type)                                                                   \
+/* What else is said of a stream follows its type: ONLY_WITH(), PRINT_LINE(), … */
+#define STREAM(name, event_type, ...)                                                              \
 	/* Set by the loader along with the ring's size. */                                        \
 	const volatile __u32 name##_wakeup_bytes = STREAM_RING_BYTES / 16;                         \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_RINGBUF);                                                \
 		__uint(max_entries, STREAM_RING_BYTES);                                            \
 		__type(value, event_type);                                                         \
-	} name SEC(".maps") ANNOTATION("stream");                                                  \
+	} name SEC(".maps") ANNOTATION("stream") __VA_ARGS__;                                      \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                                           \
 		__uint(max_entries, 1);                                                            \

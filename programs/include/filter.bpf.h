@@ -6,6 +6,8 @@
 #ifndef FILTER_BPF_H
 #define FILTER_BPF_H
 
+/* Packets are of no task: a program that says PROGRAM_OF_PACKETS has none of these. */
+#ifndef PROGRAM_OF_PACKETS
 const volatile __u32 only_pid PARAMETER("Report only this process id; 0 reports all")
 = 0;
 const volatile __s64 only_uid PARAMETER("Report only this user id; -1 reports all")
@@ -13,6 +15,7 @@ const volatile __s64 only_uid PARAMETER("Report only this user id; -1 reports al
 const volatile char only_command[16] PARAMETER(
 	"Report only threads of this name; empty reports all")
 = "";
+#endif
 /* A program that says PROGRAM_WITHOUT_STREAMS before it includes this only counts, and counts what
  * passes: there is nothing to sample. */
 #ifndef PROGRAM_WITHOUT_STREAMS
@@ -21,6 +24,12 @@ const volatile __u32 sample
 = 0;
 #endif
 
+#ifdef PROGRAM_OF_PACKETS
+static __always_inline bool filter_passes(void)
+{
+	return true;
+}
+#else
 static __always_inline bool filter_passes(void)
 {
 	if (only_pid && only_pid != (__u32)(bpf_get_current_pid_tgid() >> 32))
@@ -40,6 +49,7 @@ static __always_inline bool filter_passes(void)
 	}
 	return true;
 }
+#endif
 
 #ifndef PROGRAM_WITHOUT_STREAMS
 static __always_inline bool stream_wants_(void *ledger_map)

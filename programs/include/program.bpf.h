@@ -15,7 +15,9 @@
 #include "filter.bpf.h"
 #include "metric.bpf.h"
 #include "network.bpf.h"
+#include "packet.bpf.h"
 #include "socket.bpf.h"
+#include "interface.bpf.h"
 /* clang-format on */
 
 #endif

@@ -7,6 +7,7 @@
  * mostly an ordinary free on a path that has not been taught its reason, and is left out unless
  * asked for. Older kernels say nothing, and the reason is null.
  */
+#include "ip_list.bpf.h"
 #include "program.bpf.h"
 
 PROGRAM("Packets dropped by the kernel: reason, place, addresses and size");
@@ -43,7 +44,8 @@ struct packet_drop_event {
 	enum transport protocol DESCRIPTION(
 		"Protocol of the packet; of the frame where it is not IP; "
 		"of the socket before it is either");
-	__u16 reserved HIDDEN;
+	bool watched WATCHED;
+	__u8 reserved HIDDEN;
 	__u8 source_ip[16] FORMAT_IP DESCRIPTION("Source address");
 	__u8 destination_ip[16] FORMAT_IP DESCRIPTION("Destination address");
 	__u16 source_port DESCRIPTION("Source port, where the protocol has ports");
@@ -56,53 +58,13 @@ struct packet_drop_event {
 
 STREAM(packet_drop, struct packet_drop_event);
 
-/* RFC 791, 3.1. */
-struct ipv4_header {
-	__u8 version_and_length;
-	__u8 type_of_service;
-	__be16 total_length;
-	__be16 identification;
-	__be16 fragment;
-	__u8 time_to_live;
-	__u8 protocol;
-	__sum16 checksum;
-	__be32 source;
-	__be32 destination;
-};
-
-/* RFC 8200, 3. */
-struct ipv6_header {
-	__be32 version_and_flow;
-	__be16 payload_length;
-	__u8 next_header;
-	__u8 hop_limit;
-	__u8 source[16];
-	__u8 destination[16];
-};
-
-/* Hop-by-hop, routing, destination options, fragment (RFC 8200, 4) and authentication (RFC 4302)
- * headers begin alike. */
-struct ipv6_extension {
-	__u8 next_header;
-	__u8 length;
-	__be16 fragment;
-};
-
-enum {
-	NEXT_HOP_BY_HOP = 0,
-	NEXT_ROUTING = 43,
-	NEXT_FRAGMENT = 44,
-	NEXT_AUTHENTICATION = 51,
-	NEXT_DESTINATION = 60
-};
-
 /* What the headers say. */
 struct packet {
 	__u8 source_ip[16], destination_ip[16];
 	__be16 ports[2];
 	__u32 size;
 	__u16 protocol;
-	bool has_ip, has_ports;
+	bool has_ip, has_ports, watched;
 };
 
 static __always_inline bool protocol_has_ports(__u16 protocol)
@@ -256,6 +218,7 @@ static __noinline void fill(struct packet_drop_event *event, struct sk_buff *skb
 	event->network_namespace = 0;
 	event->ether_type = bpf_ntohs(skb->protocol);
 	event->protocol = packet->protocol;
+	event->watched = packet->watched;
 	__builtin_memset(event->interface, 0, sizeof(event->interface));
 	if (device) {
 		bpf_probe_read_kernel_str(event->interface, sizeof(event->interface), device->name);
@@ -276,10 +239,18 @@ static __always_inline int report(struct sk_buff *skb, void *location, const __u
 {
 	struct packet_drop_event *event;
 	struct packet packet = {};
+	__u32 verdict;
 
 	if (!stream_wants(packet_drop))
 		return 0;
 	read_packet(&packet, skb);
+	verdict = ip_list_ask(packet.has_ip ? packet.source_ip : NULL,
+			      packet.has_ip ? packet.destination_ip : NULL);
+	if (verdict & IP_LIST_UNWANTED) {
+		stream_filter_out(packet_drop);
+		return 0;
+	}
+	packet.watched = verdict & IP_LIST_WATCHED;
 	if (packet.has_ports) {
 		event = stream_reserve(packet_drop, sizeof(*event));
 		if (!event)

@@ -15,13 +15,18 @@ static const struct {
 } status_texts[] = {
 	{ STATUS_OK, "OK" },
 	{ STATUS_NO_CONTENT, "No Content" },
+	{ STATUS_SEE_OTHER, "See Other" },
+	{ STATUS_NOT_MODIFIED, "Not Modified" },
+	{ STATUS_PERMANENT_REDIRECT, "Permanent Redirect" },
 	{ STATUS_BAD_REQUEST, "Bad Request" },
+	{ STATUS_UNAUTHORIZED, "Unauthorized" },
 	{ STATUS_FORBIDDEN, "Forbidden" },
 	{ STATUS_NOT_FOUND, "Not Found" },
 	{ STATUS_METHOD_NOT_ALLOWED, "Method Not Allowed" },
 	{ STATUS_CONTENT_TOO_LARGE, "Content Too Large" },
 	{ STATUS_UNSUPPORTED_MEDIA_TYPE, "Unsupported Media Type" },
 	{ STATUS_TOO_MANY_REQUESTS, "Too Many Requests" },
+	{ STATUS_HEADERS_TOO_LARGE, "Request Header Fields Too Large" },
 	{ STATUS_INTERNAL_SERVER_ERROR, "Internal Server Error" },
 	{ STATUS_SERVICE_UNAVAILABLE, "Service Unavailable" },
 };
@@ -74,9 +79,15 @@ int answer_error(struct answer *answer, unsigned int status, const char *format,
 	answer->status = status;
 	answer->media_type = MEDIA_JSON;
 	answer->header_count = 0;
+	answer->as_is = false;
+	answer->fixed = NULL;
+	answer->cache_control = NULL;
 	json_init(&json, &answer->body);
 	json_object_begin(&json);
-	json_member_string(&json, "error", status_text(status));
+	json_member_string(&json, "error",
+			   status == STATUS_BAD_REQUEST && answer->bad_request
+				   ? answer->bad_request
+				   : status_text(status));
 	json_key(&json, "message");
 	json_string_n(&json, message.length ? message.data : "", message.length);
 	json_object_end(&json);
@@ -95,10 +106,20 @@ void answer_header(struct answer *answer, const char *name, const char *format, 
 	if (answer->header_count == ANSWER_HEADERS)
 		return;
 	answer->headers[answer->header_count].name = name;
+	answer->headers[answer->header_count].constant = NULL;
 	va_start(arguments, format);
 	vsnprintf(answer->headers[answer->header_count].value, sizeof(answer->headers[0].value),
 		  format, arguments);
 	va_end(arguments);
+	answer->header_count++;
+}
+
+void answer_header_constant(struct answer *answer, const char *name, const char *value)
+{
+	if (answer->header_count == ANSWER_HEADERS)
+		return;
+	answer->headers[answer->header_count].name = name;
+	answer->headers[answer->header_count].constant = value;
 	answer->header_count++;
 }
 

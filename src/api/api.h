@@ -14,8 +14,11 @@
 #include "pipeline/control.h"
 #include "pipeline/pipeline.h"
 
+struct access;
+struct lists;
 struct metrics;
 struct symbols;
+struct tls;
 struct api;
 
 struct api_options {
@@ -23,8 +26,14 @@ struct api_options {
 	int metrics_listener; /* -1: none */
 	struct pipeline *pipeline;
 	struct control *control;
+	struct lists *lists;
 	struct metrics *metrics; /* NULL: programs have none to show */
 	struct symbols *symbols;
+	struct access *access;	   /* NULL: everybody may do everything */
+	struct tls *tls;	   /* NULL: plain HTTP */
+	bool protect_metrics;	   /* credentials and TLS for metrics too */
+	bool open_loopback;	   /* callers from a loopback address are asked for no credential */
+	uint64_t query_timeout_ns; /* 0: none */
 	const char *version;
 	unsigned int threads; /* 0: 2 */
 	/* Set at the start of shutdown: readiness fails from then on. May be NULL. */

@@ -5,6 +5,7 @@
 
 #include "api/question.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "history/history.h"
 
@@ -55,7 +56,8 @@ void question_place(struct question *question, const struct event_id *id, bool a
 
 /* ---- the answer ---- */
 
-int question_run(struct question *question, struct query_result *ret_result, struct answer *answer)
+/* The streams that take part, with their filters, to the query. */
+static int select_streams(struct question *question)
 {
 	struct query *query = &question->query;
 
@@ -64,7 +66,7 @@ int question_run(struct question *question, struct query_result *ret_result, str
 	query->streams = calloc(question->stream_count ? question->stream_count : 1,
 				sizeof(*query->streams));
 	if (!query->streams)
-		return answer_out_of_memory(answer);
+		return -ENOMEM;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		const struct question_stream *stream = &question->streams[i];
 
@@ -74,83 +76,70 @@ int question_run(struct question *question, struct query_result *ret_result, str
 				.filter = stream->filter,
 			};
 	}
-	if (query_run(api_store(question->api), query, ret_result) < 0)
+	return 0;
+}
+
+int question_run(struct question *question, struct query_result *ret_result, struct answer *answer)
+{
+	if (select_streams(question) < 0 ||
+	    query_run(api_store(question->api), &question->query, ret_result) < 0)
+		return answer_out_of_memory(answer);
+	question->partial |= ret_result->partial;
+	question->damaged += ret_result->damaged;
+	return 0;
+}
+
+int question_aggregate(struct question *question, struct aggregate *aggregate,
+		       struct aggregate_result *ret_result, struct answer *answer)
+{
+	bool partial;
+
+	if (select_streams(question) < 0)
+		return answer_out_of_memory(answer);
+	/* A second round begins with nothing, so it has a time of its own. */
+	do {
+		question->query.deadline = question_deadline(question->api);
+		partial =
+			!aggregate_add_store(aggregate, api_store(question->api), &question->query);
+	} while (aggregate_again(aggregate));
+	question->partial |= partial;
+	if (aggregate_result(aggregate, ret_result) < 0)
 		return answer_out_of_memory(answer);
 	question->damaged += ret_result->damaged;
 	return 0;
 }
 
-/* One more predicate than the stream's own; what the predicates point to stays where it is. */
-static int extend_filter(const struct question *question, const struct question_stream *stream,
-			 const char *name, const char *expression, struct filter *extra,
-			 struct filter *ret_filter)
+static void widen(uint64_t oldest, uint64_t newest, bool *any, uint64_t *ret_oldest,
+		  uint64_t *ret_newest)
 {
-	const struct field *field = stream_schema_field(stream->schema, name);
-	struct predicate *predicates;
-	bool unknown = false;
-	char error[256];
-	int r;
-
-	if (!field)
-		return -ENOENT;
-	r = filter_add(extra, stream->schema, field, expression, question->api->options.symbols,
-		       &unknown, error, sizeof(error));
-	if (r < 0)
-		return r;
-	predicates = calloc(stream->filter.count + extra->count + 1, sizeof(*predicates));
-	if (!predicates)
-		return -ENOMEM;
-	if (stream->filter.count)
-		memcpy(predicates, stream->filter.predicates,
-		       stream->filter.count * sizeof(*predicates));
-	if (extra->count)
-		memcpy(predicates + stream->filter.count, extra->predicates,
-		       extra->count * sizeof(*predicates));
-	ret_filter->predicates = predicates;
-	ret_filter->count = stream->filter.count + extra->count;
-	return 0;
+	if (!*any || oldest < *ret_oldest)
+		*ret_oldest = oldest;
+	if (!*any || newest > *ret_newest)
+		*ret_newest = newest;
+	*any = true;
 }
 
-static int count_in_stream(const struct question *question, const struct question_stream *stream,
-			   const char *name, const char *expression, uint64_t *total,
-			   uint64_t *damaged)
+bool question_span(const struct question *question, uint64_t *ret_oldest, uint64_t *ret_newest)
 {
-	__attribute__((cleanup(filter_fini))) struct filter extra = { .count = 0 };
-	struct query_stream asked = { .stream = stream->number };
-	struct query query = question->query;
-	struct query_result result;
-	int r;
-
-	r = extend_filter(question, stream, name, expression, &extra, &asked.filter);
-	if (r < 0)
-		return r == -ENOMEM ? r : 0;
-	query.streams = &asked;
-	query.stream_count = 1;
-	query.limit = 0;
-	query.want_total = true;
-	r = query_run(api_store(question->api), &query, &result);
-	free(asked.filter.predicates);
-	if (r < 0)
-		return r;
-	*total += result.total;
-	*damaged += result.damaged;
-	query_result_fini(&result);
-	return 0;
-}
-
-int question_count(struct question *question, const char *field, const char *expression,
-		   uint64_t *ret_total, struct answer *answer)
-{
-	uint64_t total = 0;
+	struct history *history = pipeline_history(question->api->options.pipeline);
+	bool any = false;
 
 	for (size_t i = 0; i < question->stream_count; i++) {
-		if (!question->streams[i].out &&
-		    count_in_stream(question, &question->streams[i], field, expression, &total,
-				    &question->damaged) < 0)
-			return answer_out_of_memory(answer);
+		const size_t number = question->streams[i].number;
+		const uint64_t to_real = (uint64_t)question->boot_to_real;
+		struct store_figures figures;
+		uint64_t oldest, newest;
+
+		if (question->streams[i].out)
+			continue;
+		store_figures(api_store(question->api), number, &figures);
+		if (figures.held)
+			widen(figures.oldest + to_real, figures.newest + to_real, &any, ret_oldest,
+			      ret_newest);
+		if (history && history_span(history, number, &oldest, &newest))
+			widen(oldest, newest, &any, ret_oldest, ret_newest);
 	}
-	*ret_total = total;
-	return 0;
+	return any;
 }
 
 /* The times of this boot that the answer speaks of: a cursor narrows the window. One in an earlier
@@ -217,12 +206,28 @@ static bool is_recording(const struct question *question)
 	return false;
 }
 
+void question_write_partial(const struct question *question, struct json *json)
+{
+	json_member_bool(json, "partial", question->partial);
+	json_key(json, "reason");
+	if (question->partial)
+		json_printf(
+			json,
+			"the search was ended after %llu ms (--query-timeout): what is "
+			"here is right, and not all; a shorter window, or more filters, take "
+			"less",
+			(unsigned long long)(question->api->options.query_timeout_ns / NS_PER_MS));
+	else
+		json_null(json);
+}
+
 bool question_complete(const struct question *question, uint64_t lost)
 {
 	uint64_t since, until;
 
 	answered_window(&question->query, &since, &until);
-	if (lost || question->damaged || (question->must_record && !is_recording(question)))
+	if (lost || question->partial || question->damaged ||
+	    (question->must_record && !is_recording(question)))
 		return false;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		if (!question->streams[i].out &&

@@ -29,7 +29,15 @@ static bool weight_is_zero(const char *parameters, size_t length)
 	return true;
 }
 
-bool compress_accepted(const char *list)
+/* Whether a name of the list is the coding's; gzip has an old one too (RFC 9110, 8.4.1.3). */
+static bool is_coding(const char *coding, const char *name, size_t length)
+{
+	if (length == strlen(coding) + 2 && !strncasecmp(name, "x-", 2))
+		return !strcmp(coding, "gzip") && !strncasecmp(name + 2, coding, length - 2);
+	return length == strlen(coding) && !strncasecmp(name, coding, length);
+}
+
+bool compress_accepted(const char *coding, const char *list)
 {
 	bool any = false;
 
@@ -39,8 +47,7 @@ bool compress_accepted(const char *list)
 		list += strspn(list, ", \t");
 		length = strcspn(list, ",");
 		name = strcspn(list, ",; \t");
-		if ((name == 4 && !strncasecmp(list, "gzip", name)) ||
-		    (name == 6 && !strncasecmp(list, "x-gzip", name)))
+		if (is_coding(coding, list, name))
 			return !weight_is_zero(list + name, length - name);
 		if (name == 1 && *list == '*')
 			any = !weight_is_zero(list + name, length - name);
@@ -81,5 +88,26 @@ int compress_body(struct buffer *body)
 	}
 	buffer_fini(body);
 	*body = packed;
+	return 0;
+}
+
+int compress_undo(const uint8_t *gzip, size_t size, size_t length, struct buffer *out)
+{
+	z_stream stream = { .next_in = (Bytef *)(uintptr_t)gzip };
+	char *room = buffer_reserve(out, length);
+	int r;
+
+	if (!room || size > UINT_MAX || length > UINT_MAX)
+		return -ENOMEM;
+	if (inflateInit2(&stream, GZIP_WINDOW) != Z_OK)
+		return -ENOMEM;
+	stream.avail_in = (uInt)size;
+	stream.next_out = (Bytef *)room;
+	stream.avail_out = (uInt)length;
+	r = inflate(&stream, Z_FINISH);
+	inflateEnd(&stream);
+	if (r != Z_STREAM_END || stream.total_out != length)
+		return -EINVAL;
+	out->length += length;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/gate.h"
 #include "api/guard.h"
 #include "api/routes.h"
 #include "base/memory.h"
@@ -198,7 +199,7 @@ static int check_none(const struct route *route, const struct request *request,
 	ARGUMENTS query = ARGUMENTS_INIT;
 	ARGUMENTS body = ARGUMENTS_INIT;
 
-	if (route->rule_count || route->filters)
+	if (route->rule_count || route->filters || route->page)
 		return 0;
 	if (request->query[0] && (arguments_from_query(&query, request->query, answer) < 0 ||
 				  rules_read(NULL, 0, &query, 0, NULL, NULL, answer) < 0))
@@ -217,14 +218,34 @@ static void handle(const struct route *route, struct request *request, struct an
 {
 	int r;
 
+	answer->bad_request = route->bad_request;
 	if ((route->changes && guard_origin(request, answer) < 0) ||
-	    check_body(route, request, answer) < 0 || check_none(route, request, answer) < 0)
+	    gate_pass(route, request, answer) < 0 || check_body(route, request, answer) < 0 ||
+	    check_none(route, request, answer) < 0)
 		return;
 	r = route->handler(request, answer);
 	if (answer->body.failed)
 		r = -ENOMEM;
 	if (r < 0 && (answer->status < STATUS_BAD_REQUEST || answer->body.failed))
 		answer_error(answer, STATUS_INTERNAL_SERVER_ERROR, "%s", strerror(-r));
+}
+
+/* "/ui" is "/ui/" to people; a page's own links need the slash. */
+static bool redirect_to_page(const struct request *request, const struct path *path,
+			     struct answer *answer)
+{
+	for (size_t i = 0; !request->metrics && path->count == 1 && i < route_count; i++) {
+		const char *pattern = routes[i].path;
+		size_t length = strlen(path->segments[0]);
+
+		if (!routes[i].page || strlen(pattern) != length + 2 ||
+		    memcmp(pattern + 1, path->segments[0], length) != 0)
+			continue;
+		answer->status = STATUS_PERMANENT_REDIRECT;
+		answer_header_constant(answer, "Location", pattern + 1);
+		return true;
+	}
+	return false;
 }
 
 static void refuse_path(const struct request *request, struct answer *answer)
@@ -257,7 +278,8 @@ static const struct route *dispatch(struct request *request, const struct path *
 	if (found) {
 		handle(found, request, answer);
 	} else if (!methods) {
-		refuse_path(request, answer);
+		if (!redirect_to_page(request, path, answer))
+			refuse_path(request, answer);
 	} else if (method == METHOD_OPTIONS) {
 		answer->status = STATUS_NO_CONTENT;
 		add_allow(answer, methods);
@@ -291,6 +313,12 @@ static const struct route *answer_target(struct request *request, struct answer 
 	int r;
 
 	request->query = target[length] ? target + length + 1 : "";
+	if (request->headers_too_large) {
+		answer_error(answer, STATUS_HEADERS_TOO_LARGE,
+			     "request line and headers are larger than %u bytes together",
+			     HEADERS_LIMIT);
+		return NULL;
+	}
 	if (guard_host(request, answer) < 0)
 		return NULL;
 	if (request->method == METHOD_OPTIONS && !strcmp(target, "*")) {

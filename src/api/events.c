@@ -137,13 +137,34 @@ static void write_query(struct json *json, const struct question *question,
 	json_object_end(json);
 }
 
+/* Where an answer that took too long broke off: the id of no event, but one to go on from. */
+static void cut_id(const struct query *query, const struct query_result *result,
+		   char text[EVENT_ID_SIZE])
+{
+	struct event_id id = { .boot = result->cut_boot ? result->cut_boot
+							: clock_boot_epoch_seconds() };
+
+	if (query->ascending) {
+		id.timestamp = result->cut_at - 1;
+		id.stream = UINT16_MAX;
+		id.index = UINT32_MAX;
+	} else {
+		id.timestamp = result->cut_at + 1;
+	}
+	event_id_format(&id, text);
+}
+
 /* The id to go on from, or "" at the end. */
-static void next_id(const struct query_result *result, char text[EVENT_ID_SIZE])
+static void next_id(const struct question *question, const struct query_result *result,
+		    char text[EVENT_ID_SIZE])
 {
 	text[0] = '\0';
+	if (result->cut) {
+		cut_id(&question->query, result, text);
+		return;
+	}
 	if (result->more && result->count) {
 		const struct event *last = &result->events[result->count - 1];
-
 		const struct event_id id = event_id_of(
 			last, &(struct encoding){ .boot_epoch = clock_boot_epoch_seconds() });
 
@@ -159,7 +180,7 @@ static void write_json(struct answer *answer, const struct question *question,
 	char next[EVENT_ID_SIZE];
 	struct json json;
 
-	next_id(result, next);
+	next_id(question, result, next);
 	json_init(&json, &answer->body);
 	json_object_begin(&json);
 	json_key(&json, "events");
@@ -174,6 +195,7 @@ static void write_json(struct answer *answer, const struct question *question,
 	answer_query_time(&json);
 	json_member_bool(&json, "complete", question_complete(question, lost));
 	json_member_u64(&json, "lost", lost);
+	question_write_partial(question, &json);
 	json_member_string(&json, "next", next[0] ? next : NULL);
 	json_object_end(&json);
 }
@@ -185,10 +207,11 @@ static void add_headers(struct answer *answer, const struct question *question,
 	uint64_t lost = question_lost(question);
 	char next[EVENT_ID_SIZE];
 
-	next_id(result, next);
+	next_id(question, result, next);
 	answer_header(answer, "X-Total-Count", "%llu", (unsigned long long)result->total);
 	answer_header(answer, "X-Complete", "%s",
 		      question_complete(question, lost) ? "true" : "false");
+	answer_header(answer, "X-Partial", "%s", question->partial ? "true" : "false");
 	answer_header(answer, "X-Lost", "%llu", (unsigned long long)lost);
 	if (next[0])
 		answer_header(answer, "X-Next", "%s", next);

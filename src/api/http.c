@@ -11,10 +11,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "access/certificate.h"
 #include "api/answer.h"
 #include "api/compress.h"
+#include "api/connections.h"
 #include "api/routes.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,9 +25,12 @@
 #include "base/text.h"
 
 #define THREADS 2
-/* Of each listener. All who come from this machine come from one address. */
+/* Of each listener (connections.h); the library lets some more in, so that there always is somebody
+ * to make room for. All who come from this machine come from one address. */
 #define CONNECTIONS 1024u
 #define CONNECTIONS_OF_ONE_ADDRESS 512u
+#define CONNECTIONS_ON_THE_WAY 128u
+#define DESCRIPTORS_LEFT 512u
 #define IDLE_SECONDS 30u
 /* A body that is too large is read to its end, so that the sender reads the answer; up to here. */
 #define DISCARD_LIMIT (1u << 20)
@@ -62,18 +68,20 @@ static void add_headers(struct MHD_Response *response, const struct answer *answ
 			bool compressible, bool compressed)
 {
 	/* Without a body there is no type. */
-	if (answer->status != STATUS_NO_CONTENT)
+	if (answer->status != STATUS_NO_CONTENT && answer->status / 100 != 3)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->media_type);
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+				answer->cache_control ? answer->cache_control : "no-store");
+	for (size_t i = 0; i < answer->header_count; i++)
+		MHD_add_response_header(response, answer->headers[i].name,
+					answer->headers[i].constant ? answer->headers[i].constant
+								    : answer->headers[i].value);
 	if (compressible)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
 					MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	if (compressed)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-	for (size_t i = 0; i < answer->header_count; i++)
-		MHD_add_response_header(response, answer->headers[i].name,
-					answer->headers[i].value);
 }
 
 static const char *request_header(struct MHD_Connection *connection, const char *name)
@@ -81,30 +89,50 @@ static const char *request_header(struct MHD_Connection *connection, const char 
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+static struct connection *connection_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exchange *exchange,
 				   struct answer *answer)
 {
-	bool compressible = answer->body.length > COMPRESS_MINIMUM;
-	bool compressed =
-		compressible &&
-		compress_accepted(request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING)) &&
-		compress_body(&answer->body) == 0;
+	bool compressible = !answer->as_is && answer->body.length > COMPRESS_MINIMUM;
+	bool compressed = compressible &&
+			  compress_accepted("gzip", exchange->request.accept_encoding) &&
+			  compress_body(&answer->body) == 0;
 	struct MHD_Response *response;
 	enum MHD_Result result;
 
 	log_debug("api: %s answered %u, %zu bytes, %" PRIu64 " us", exchange->request.target,
 		  answer->status, answer->body.length,
 		  (clock_boot_ns() - exchange->started) / 1000);
-	response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
-						   MHD_RESPMEM_MUST_FREE);
+	response = answer->fixed
+			   ? MHD_create_response_from_buffer(answer->fixed_length,
+							     (void *)(uintptr_t)answer->fixed,
+							     MHD_RESPMEM_PERSISTENT)
+			   : MHD_create_response_from_buffer(answer->body.length, answer->body.data,
+							     MHD_RESPMEM_MUST_FREE);
 	if (!response)
 		return MHD_NO;
 	/* It is the response's now. */
 	answer->body = (struct buffer)BUFFER_INIT;
 	add_headers(response, answer, compressible, compressed);
+	connection_enter(connection_of(connection), CONNECTION_TAKING, clock_boot_ns());
 	result = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return result;
+}
+
+static const struct sockaddr *peer_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	return info ? info->client_addr : NULL;
 }
 
 static enum MHD_Result answer_request(struct MHD_Connection *connection, struct exchange *exchange)
@@ -112,10 +140,15 @@ static enum MHD_Result answer_request(struct MHD_Connection *connection, struct 
 	__attribute__((cleanup(answer_fini))) struct answer answer = ANSWER_INIT;
 	struct request *request = &exchange->request;
 
+	connection_enter(connection_of(connection), CONNECTION_WORKING, clock_boot_ns());
 	request->host = request_header(connection, MHD_HTTP_HEADER_HOST);
 	request->origin = request_header(connection, MHD_HTTP_HEADER_ORIGIN);
 	request->content_type = request_header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
 	request->accept = request_header(connection, MHD_HTTP_HEADER_ACCEPT);
+	request->authorization = request_header(connection, MHD_HTTP_HEADER_AUTHORIZATION);
+	request->peer = peer_of(connection);
+	request->accept_encoding = request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING);
+	request->if_none_match = request_header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
 	route_request(request, &answer);
 	/* Not even the words for it: the connection is closed. */
 	if (answer.body.failed)
@@ -166,7 +199,6 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 	const struct listener *listener = context;
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 
-	(void)connection;
 	if (!exchange)
 		return NULL; /* on_request() closes the connection then */
 	exchange->request = (struct request){
@@ -177,6 +209,7 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 		.query = "",
 	};
 	exchange->started = clock_boot_ns();
+	connection_enter(connection_of(connection), CONNECTION_ASKING, exchange->started);
 	if (!exchange->request.target) {
 		free(exchange);
 		return NULL;
@@ -192,8 +225,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	struct exchange *exchange = *slot;
 
 	(void)context;
-	(void)connection;
 	(void)code;
+	connection_enter(connection_of(connection), CONNECTION_IDLE, clock_boot_ns());
 	*slot = NULL;
 	if (!exchange)
 		return;
@@ -219,6 +252,14 @@ static bool declares_too_much(struct MHD_Connection *connection)
 		return false;
 	r = text_parse_u64(length, 0, UINT64_MAX, &bytes);
 	return r == -ERANGE || (!r && bytes > DISCARD_LIMIT);
+}
+
+static bool headers_too_large(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	return info && info->header_size > HEADERS_LIMIT;
 }
 
 /* Returns false when the sender goes on beyond all bounds. */
@@ -252,9 +293,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (!exchange->begun) {
 		exchange->begun = true;
 		exchange->request.method = parse_method(method);
-		if (!declares_too_much(connection))
+		exchange->request.headers_too_large = headers_too_large(connection);
+		exchange->request.too_large = declares_too_much(connection);
+		if (!exchange->request.headers_too_large && !exchange->request.too_large)
 			return MHD_YES;
-		exchange->request.too_large = true;
 		return answer_request(connection, exchange);
 	}
 	if (*size) {
@@ -264,6 +306,44 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return more ? MHD_YES : MHD_NO;
 	}
 	return answer_request(connection, exchange);
+}
+
+/* ---- connections ---- */
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	const struct listener *listener = context;
+	const union MHD_ConnectionInfo *info;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		connections_remove(*slot);
+		*slot = NULL;
+		return;
+	}
+	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (info)
+		*slot = connections_add(listener->connections, info->connect_fd,
+					peer_of(connection));
+}
+
+/* GnuTLS asks for the certificate in each handshake; the library has put the connection into the
+ * session. */
+static int on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+			gnutls_pcert_st **ret_chain, unsigned int *ret_count,
+			gnutls_ocsp_data_st **ret_ocsp, unsigned int *ret_ocsp_count,
+			gnutls_privkey_t *ret_key, unsigned int *ret_flags)
+{
+	struct MHD_Connection *connection = gnutls_session_get_ptr(session);
+	const struct listener *listener =
+		connection ? connection_listener(connection_of(connection)) : NULL;
+
+	(void)info;
+	*ret_ocsp = NULL;
+	*ret_ocsp_count = 0;
+	if (!listener)
+		return -1;
+	return tls_retrieve(listener->api->options.tls, ret_chain, ret_count, ret_key, ret_flags);
 }
 
 /* ---- listeners ---- */
@@ -305,28 +385,52 @@ static bool is_loopback(int fd)
 		ip6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
 }
 
-static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int threads)
+/* As many as there are descriptors for, on two listeners, with some left for everything else. */
+static struct connection_limits connection_limits(void)
 {
+	struct connection_limits limits = { CONNECTIONS, CONNECTIONS_OF_ONE_ADDRESS };
+	struct rlimit descriptors;
+
+	if (getrlimit(RLIMIT_NOFILE, &descriptors) < 0 ||
+	    descriptors.rlim_cur >= 2 * (CONNECTIONS + CONNECTIONS_ON_THE_WAY) + DESCRIPTORS_LEFT)
+		return limits;
+	limits.most = descriptors.rlim_cur < 4 * DESCRIPTORS_LEFT
+			      ? DESCRIPTORS_LEFT / 4
+			      : (unsigned int)descriptors.rlim_cur / 4;
+	limits.most_of_one_address = limits.most / 2;
+	return limits;
+}
+
+static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int threads,
+				       unsigned int connections)
+{
+	struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)on_handshake },
+		{ MHD_OPTION_END, 0, NULL },
+	};
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL },
-		{ MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS, NULL },
-		{ MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ONE_ADDRESS, NULL },
+		{ MHD_OPTION_CONNECTION_LIMIT, connections + CONNECTIONS_ON_THE_WAY, NULL },
 		{ MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, NULL },
+		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, listener },
+		{ MHD_OPTION_ARRAY, 0, listener->tls ? tls : tls + ARRAY_SIZE(tls) - 1 },
 		/* A pool of one is none. */
 		{ threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads,
 		  NULL },
 		{ MHD_OPTION_END, 0, NULL },
 	};
+	const unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+				   (listener->tls ? MHD_USE_TLS : 0u);
 	sigset_t all, before;
 	struct MHD_Daemon *daemon;
 
 	/* Signals are for the threads that wait for them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG,
-				  0, NULL, NULL, on_request, NULL, MHD_OPTION_EXTERNAL_LOGGER,
-				  on_log, NULL, MHD_OPTION_ARRAY, options,
-				  MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
+	daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, NULL,
+				  MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_ARRAY,
+				  options, MHD_OPTION_URI_LOG_CALLBACK, on_target, listener,
 				  MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 				  MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -336,7 +440,9 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int t
 static int listener_start(struct listener *listener, struct api *api, int fd, bool metrics,
 			  unsigned int threads)
 {
+	const struct connection_limits limits = connection_limits();
 	int flags = fcntl(fd, F_GETFL);
+	int r;
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
@@ -346,8 +452,13 @@ static int listener_start(struct listener *listener, struct api *api, int fd, bo
 	listener->api = api;
 	listener->metrics = metrics;
 	listener->loopback = is_loopback(fd);
+	/* Credentials for metrics do not go in the clear where they need not. */
+	listener->tls = api->options.tls && (!metrics || api->options.protect_metrics);
+	r = connections_new(limits, listener, &listener->connections);
+	if (r < 0)
+		return r;
 	errno = 0;
-	listener->daemon = start_daemon(listener, threads);
+	listener->daemon = start_daemon(listener, threads, limits.most);
 	if (!listener->daemon)
 		return errno ? -errno : -EIO;
 	return 0;
@@ -362,6 +473,7 @@ static void listener_stop(struct listener *listener)
 		MHD_stop_daemon(listener->daemon);
 		listener->daemon = NULL;
 	}
+	connections_free(TAKE(listener->connections));
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;

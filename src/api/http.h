@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "access/credentials.h"
 #include "api/api.h"
 #include "base/buffer.h"
 
@@ -23,8 +24,12 @@ enum method {
 	METHOD_OPTIONS = 16,
 };
 
-/* The longest body that is read. */
+/* The longest body that is read, and the longest request line with its headers. (The library has
+ * room for twice as much, and refuses what does not fit in words of its own.) */
 #define BODY_LIMIT 65536u
+#define HEADERS_LIMIT 16384u
+
+struct sockaddr;
 
 struct request {
 	struct api *api;
@@ -35,20 +40,30 @@ struct request {
 	const char *query;   /* what of it comes after the first '?', or "" */
 	struct buffer body;
 	bool too_large; /* the body is, and what was read of it is of no use */
+	bool headers_too_large;
 	/* Headers, NULL when absent; valid while the request is handled. */
-	const char *host, *origin, *content_type, *accept;
+	const char *host, *origin, *content_type, *accept, *authorization;
+	const char *accept_encoding, *if_none_match;
+	const struct sockaddr *peer; /* the same */
+	/* Who asks, once gate.c let it in; on open routes ROLE_NONE. "" where nobody was asked for
+	 * a name. */
+	enum role role;
+	char user[CREDENTIAL_NAME_SIZE];
 	const char *name; /* the value of {name} in the route's path; valid in the handler */
 };
 
 void request_fini(struct request *request);
 
 struct MHD_Daemon;
+struct connections;
 
 struct listener {
 	struct api *api;
 	struct MHD_Daemon *daemon;
 	int fd; /* a duplicate; the caller of api_start() keeps its own */
+	struct connections *connections;
 	bool metrics, loopback;
+	bool tls;
 };
 
 struct api {

@@ -168,7 +168,7 @@ static int collect_all(struct collection *collection, struct question *question,
 		for (size_t i = 0; i < result.count; i++)
 			collect(collection, &result.events[i], &encoding);
 		scanned += result.count;
-		more = result.more && result.count;
+		more = result.more && result.count && !result.partial;
 		if (!more)
 			break;
 		if (one_process || scanned >= SCANNED_MAX || collection->item_count == EVENTS_MAX) {
@@ -240,6 +240,7 @@ static void write_list(struct answer *answer, const struct list *list,
 			    collection->truncated ? " (results truncated due to limit)" : "");
 	json_member_bool(&json, "complete", question_complete(question, lost));
 	json_member_u64(&json, "lost", lost);
+	question_write_partial(question, &json);
 	answer_query_time(&json);
 	json_object_end(&json);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/components.h"
+#include "api/gate.h"
 #include "api/question.h"
 #include "api/routes.h"
 #include "base/json.h"
@@ -19,7 +20,10 @@ static const char description[] =
 	"taken, HEAD is; OPTIONS is answered everywhere with 204 and Allow. Answers are "
 	"compressed with gzip where Accept-Encoding asks for it. Integers that can pass 2^53 are "
 	"written in full; readers that hold numbers as doubles ask for `int64=string`. On a "
-	"loopback address only requests whose Host is a loopback name or address are answered.";
+	"loopback address only requests whose Host is a loopback name or address are answered. "
+	"Where the server has credentials, each route asks for a role, which `security` names: "
+	"`read` may ask, `write` may also bring lines of its own, `admin` may also change "
+	"programs and lists.";
 
 static const struct {
 	unsigned int status;
@@ -28,14 +32,22 @@ static const struct {
 	unsigned int errors; /* enum route_error; 0: of every route */
 } failures[] = {
 	{ STATUS_BAD_REQUEST, "BadRequest", "A parameter is unknown or its value is bad.", 0 },
-	{ STATUS_FORBIDDEN, "Forbidden", "Host or Origin is of somebody else.", 0 },
+	{ STATUS_UNAUTHORIZED, "Unauthorized",
+	  "A credential is needed, or the one that was given is not known.", ERROR_ACCESS },
+	{ STATUS_FORBIDDEN, "Forbidden",
+	  "The role is not enough, or Host or Origin is of somebody else.", 0 },
 	{ STATUS_NOT_FOUND, "NotFound", "There is no such thing.", 0 },
 	{ STATUS_METHOD_NOT_ALLOWED, "MethodNotAllowed", "The methods that are taken are in Allow.",
 	  0 },
 	{ STATUS_CONTENT_TOO_LARGE, "ContentTooLarge", "The body is too large.", ERROR_BODY },
 	{ STATUS_UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", "The body is not JSON.",
 	  ERROR_BODY },
-	{ STATUS_TOO_MANY_REQUESTS, "TooManyRequests", "Another change is under way.", ERROR_BUSY },
+	{ STATUS_TOO_MANY_REQUESTS, "TooManyRequests",
+	  "Another change is under way, or too many wrong credentials came from the caller's "
+	  "address; Retry-After then says for how many seconds.",
+	  ERROR_BUSY | ERROR_ACCESS },
+	{ STATUS_HEADERS_TOO_LARGE, "RequestHeaderFieldsTooLarge",
+	  "Request line and headers are too large together.", 0 },
 	{ STATUS_INTERNAL_SERVER_ERROR, "InternalServerError",
 	  "Memory ran out, or the kernel refused.", 0 },
 	{ STATUS_SERVICE_UNAVAILABLE, "ServiceUnavailable", "What would answer is not there (yet).",
@@ -177,7 +189,8 @@ static void write_parameters(struct json *json, const struct api *api, const str
 		json_member_string(json, "name", "name");
 		json_member_string(json, "in", "path");
 		json_member_bool(json, "required", true);
-		json_member_string(json, "description", "The program's name.");
+		json_member_string(json, "description",
+				   route->name_about ? route->name_about : "The program's name.");
 		json_key(json, "schema");
 		json_object_begin(json);
 		json_member_string(json, "type", "string");
@@ -234,6 +247,10 @@ static void write_body(struct json *json, const struct route *route, unsigned in
 	json_object_begin(json);
 	json_key(json, "schema");
 	write_body_schema(json, route);
+	if (route->example) {
+		json_key(json, "example");
+		json_raw(json, route->example, strlen(route->example));
+	}
 	json_object_end(json);
 	json_object_end(json);
 	json_object_end(json);
@@ -263,6 +280,7 @@ static void write_headers(struct json *json)
 	} headers[] = {
 		{ "X-Total-Count", "For ndjson and csv: what JSON calls total_count." },
 		{ "X-Complete", "For ndjson and csv: what JSON calls complete." },
+		{ "X-Partial", "For ndjson and csv: what JSON calls partial." },
 		{ "X-Lost", "For ndjson and csv: what JSON calls lost." },
 		{ "X-Next", "For ndjson and csv: what JSON calls next; absent at the end." },
 	};
@@ -297,15 +315,29 @@ static void write_success(struct json *json, const struct route *route)
 	json_object_end(json);
 }
 
+static void write_without_body(struct json *json, const char *status, const char *about)
+{
+	json_key(json, status);
+	json_object_begin(json);
+	json_member_string(json, "description", about);
+	json_object_end(json);
+}
+
 static void write_responses(struct json *json, const struct route *route)
 {
+	const unsigned int errors = route->errors |
+				    (route->open == OPEN_ALWAYS ? 0u : (unsigned int)ERROR_ACCESS);
 	char status[8];
 
 	json_key(json, "responses");
 	json_object_begin(json);
 	write_success(json, route);
+	if (route->redirect)
+		write_without_body(json, "303", route->redirect);
+	if (route->page)
+		write_without_body(json, "304", "What If-None-Match names is what it still is.");
 	for (size_t i = 0; i < ARRAY_SIZE(failures); i++) {
-		if (failures[i].errors && !(failures[i].errors & route->errors))
+		if (failures[i].errors && !(failures[i].errors & errors))
 			continue;
 		snprintf(status, sizeof(status), "%u", failures[i].status);
 		json_key(json, status);
@@ -322,6 +354,51 @@ static void write_responses(struct json *json, const struct route *route)
 		json_object_end(json);
 	}
 	json_object_end(json);
+}
+
+/* ---- who may ---- */
+
+static const struct {
+	const char *name, *description;
+} schemes[] = {
+	{ "bearer", "A token of the server's credentials file." },
+	{ "basic", "A name of the server's credentials file, with its secret." },
+};
+
+static void write_schemes(struct json *json)
+{
+	json_key(json, "securitySchemes");
+	json_object_begin(json);
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+		json_key(json, schemes[i].name);
+		json_object_begin(json);
+		json_member_string(json, "type", "http");
+		json_member_string(json, "scheme", schemes[i].name);
+		json_member_string(json, "description", schemes[i].description);
+		json_object_end(json);
+	}
+	json_object_end(json);
+}
+
+/* One scheme, with the role that is needed (OpenAPI 3.1, Security Requirement Object); and, where
+ * nobody is asked for it, none. */
+static void write_security(struct json *json, const struct api *api, const struct route *route)
+{
+	json_key(json, "security");
+	json_array_begin(json);
+	for (size_t i = 0; !route_is_open(api, route) && i < ARRAY_SIZE(schemes); i++) {
+		json_object_begin(json);
+		json_key(json, schemes[i].name);
+		json_array_begin(json);
+		json_string(json, role_name(route_role(route)));
+		json_array_end(json);
+		json_object_end(json);
+	}
+	if (!route_is_open(api, route) && !api->options.access) {
+		json_object_begin(json);
+		json_object_end(json);
+	}
+	json_array_end(json);
 }
 
 /* ---- paths ---- */
@@ -369,6 +446,7 @@ static void write_operations(struct json *json, const struct api *api, const str
 		if (route->description)
 			json_member_string(json, "description", route->description);
 		write_parameters(json, api, route, operations[i].method);
+		write_security(json, api, route);
 		write_body(json, route, operations[i].method);
 		write_responses(json, route);
 		json_object_end(json);
@@ -449,6 +527,7 @@ int openapi_get(struct request *request, struct answer *answer)
 	json_key(&json, "schemas");
 	components_write(&json, api);
 	write_failures(&json);
+	write_schemes(&json);
 	json_object_end(&json);
 	json_object_end(&json);
 	return 0;

@@ -150,6 +150,27 @@ static void write_metrics(struct json *json, const struct api *api,
 	json_array_end(json);
 }
 
+static void write_interfaces(struct json *json, const struct pipeline *pipeline,
+			     const struct program_view *program)
+{
+	FREE struct interface_view *list = NULL;
+	size_t count = 0;
+
+	if (pipeline_program_interfaces(pipeline, program->number, &list, &count) == -ENOMEM)
+		buffer_fail(json->out);
+	json_key(json, "interfaces");
+	json_array_begin(json);
+	for (size_t i = 0; i < count; i++) {
+		json_object_begin(json);
+		json_member_string(json, "name", list[i].name);
+		json_member_string(json, "direction", interface_direction_name(list[i].direction));
+		json_member_string(json, "mode", null_if_empty(list[i].mode));
+		json_member_string(json, "reason", null_if_empty(list[i].reason));
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
 static void write_program(struct json *json, const struct api *api,
 			  const struct program_view *program)
 {
@@ -167,6 +188,7 @@ static void write_program(struct json *json, const struct api *api,
 	json_member_bool(json, "attached", program->attached);
 	json_member_string(json, "hook", null_if_empty(program->hook));
 	json_member_string(json, "fallback_reason", null_if_empty(program->fallback_reason));
+	write_interfaces(json, pipeline, program);
 	write_cost(json, program);
 	write_parameters(json, program);
 	write_streams(json, pipeline, program, &sum);

@@ -133,6 +133,11 @@ static int check_types(const struct api *api, const char *types, struct answer *
 	}
 }
 
+uint64_t question_deadline(const struct api *api)
+{
+	return api->options.query_timeout_ns ? clock_boot_ns() + api->options.query_timeout_ns : 0;
+}
+
 int question_init(struct question *question, struct api *api, const char *types,
 		  struct answer *answer)
 {
@@ -145,6 +150,8 @@ int question_init(struct question *question, struct api *api, const char *types,
 	question->query.until_real = UINT64_MAX;
 	question->query.archive = api_archive(api);
 	pipeline_sync(api->options.pipeline, SYNC_TIMEOUT_MS);
+	/* For all that is asked of the store for this answer. */
+	question->query.deadline = question_deadline(api);
 
 	if (types && check_types(api, types, answer) < 0)
 		return -EINVAL;
@@ -202,20 +209,27 @@ void question_fini(struct question *question)
 
 /* ---- filters ---- */
 
-static int refuse_field(const struct question *question, const char *name, struct answer *answer)
+char *question_fields(const struct question *question, bool (*fits)(const struct field *field))
 {
 	struct names known = { .count = 0 };
-	FREE char *text = NULL;
 
 	for (size_t i = 0; i < question->stream_count; i++) {
 		const struct stream_schema *schema = question->streams[i].schema;
 
 		for (size_t j = 0; j < schema->field_count; j++) {
-			if (!schema->fields[j].hidden)
-				names_add(&known, schema->fields[j].name);
+			const struct field *field = &schema->fields[j];
+
+			if (!field->hidden && (!fits || fits(field)))
+				names_add(&known, field->name);
 		}
 	}
-	text = names_text(&known);
+	return names_text(&known);
+}
+
+static int refuse_field(const struct question *question, const char *name, struct answer *answer)
+{
+	FREE char *text = question_fields(question, NULL);
+
 	return answer_error(answer, STATUS_BAD_REQUEST,
 			    "unknown parameter \"%.80s\": it is no field of the events asked for; "
 			    "fields are: %s",

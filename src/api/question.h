@@ -13,7 +13,10 @@
 
 #include "api/answer.h"
 #include "api/http.h"
+#include "store/aggregate.h"
 #include "store/query.h"
+
+struct json;
 
 /* One stream that was selected by its type. */
 struct question_stream {
@@ -30,6 +33,7 @@ struct question {
 	int64_t boot_to_real;
 	uint64_t damaged; /* blocks of the history that could not be read */
 	bool must_record; /* the answer is complete only if one of the streams is being recorded */
+	bool partial;	  /* the time for it was over before all was looked at (--query-timeout) */
 	struct query query; /* streams are put there by question_run() */
 };
 
@@ -47,6 +51,10 @@ int question_init_report(struct question *question, struct api *api, const char 
 			 struct answer *answer);
 void question_fini(struct question *question);
 
+/* The names of all fields that the selected streams have, or only of those that `fits` takes
+ * (NULL: all), for messages; free(3). */
+char *question_fields(const struct question *question, bool (*fits)(const struct field *field));
+
 /* Adds a filter. A field that no selected stream has, and a value that none understands, are
  * errors that name the field. */
 int question_filter(struct question *question, const char *field, const char *expression,
@@ -63,10 +71,17 @@ void question_place(struct question *question, const struct event_id *id, bool a
 /* Asks the store; may be called again after the query was changed. */
 int question_run(struct question *question, struct query_result *ret_result, struct answer *answer);
 
-/* How many events pass the question and this filter besides. Streams that cannot pass it count
- * none. */
-int question_count(struct question *question, const char *field, const char *expression,
-		   uint64_t *ret_total, struct answer *answer);
+/* Adds the events that pass the question up; the result belongs to the aggregate, which is new. */
+int question_aggregate(struct question *question, struct aggregate *aggregate,
+		       struct aggregate_result *ret_result, struct answer *answer);
+/* Wall ns of the oldest and newest events that the question may be about, filters and window
+ * aside; false when there are none. */
+bool question_span(const struct question *question, uint64_t *ret_oldest, uint64_t *ret_newest);
+
+/* When a search that begins now has to end (struct query). */
+uint64_t question_deadline(const struct api *api);
+/* "partial", and why. */
+void question_write_partial(const struct question *question, struct json *json);
 
 /* Events that were lost in the window, and whether the answer can hold all there were: nothing
  * was lost, nothing of the window has left the memory. */

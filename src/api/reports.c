@@ -119,116 +119,35 @@ static int ask(struct question *question, const struct asked *asked, struct answ
 	    question_filter_text(question, "command", asked->command, answer) < 0)
 		return -EINVAL;
 	question_window(question, now - (uint64_t)asked->duration * NS_PER_SECOND, now);
-	question->query.want_total = true;
 	return 0;
 }
 
-/* ---- counts by the values of an enum field ---- */
+/* ---- counts ---- */
 
-/* Newest events that are looked at for the values to begin with; most storms have few. */
-#define SAMPLE 1000
 #define GROUPS_MAX 256
 
-struct groups {
-	const char *field;
-	uint64_t left; /* events that are in no group yet */
-	char *names[GROUPS_MAX];
-	size_t count;
-};
-
-static void groups_fini(struct groups *groups)
+/* Counts by the values of an enum field; events that have none are with those of the rarest. */
+static void write_groups(const struct report *report, const struct aggregate *aggregate,
+			 const struct aggregate_result *result, struct json *json)
 {
-	for (size_t i = 0; i < groups->count; i++)
-		free(groups->names[i]);
-}
-
-/* Counts the events with this value, unless that was done, and writes how many, if any. */
-static int count_group(struct question *question, struct groups *groups, const char *name,
-		       struct json *json, struct answer *answer)
-{
-	uint64_t total;
-
-	for (size_t i = 0; i < groups->count; i++) {
-		if (!strcmp(groups->names[i], name))
-			return 0;
-	}
-	if (!groups->left || groups->count == GROUPS_MAX)
-		return 0;
-	groups->names[groups->count] = strdup(name);
-	if (!groups->names[groups->count])
-		return answer_out_of_memory(answer);
-	groups->count++;
-	if (question_count(question, groups->field, name, &total, answer) < 0)
-		return -EINVAL;
-	/* What came in after the whole was counted belongs to no group. */
-	if (total > groups->left)
-		total = groups->left;
-	if (total)
-		json_member_u64(json, name, total);
-	groups->left -= total;
-	return 0;
-}
-
-/* Values of the newest events. */
-static int count_sampled(struct question *question, struct groups *groups, struct json *json,
-			 struct answer *answer)
-{
-	__attribute__((cleanup(query_result_fini))) struct query_result sample = { .count = 0 };
-	struct encoding encoding = question_encoding(question);
-
-	question->query.limit = SAMPLE;
-	question->query.want_total = false;
-	if (question_run(question, &sample, answer) < 0)
-		return -EINVAL;
-	for (size_t i = 0; i < sample.count; i++) {
-		const struct event *event = &sample.events[i];
-		const struct field *field = stream_schema_field(event->schema, groups->field);
-		struct buffer text = BUFFER_INIT;
-		FREE char *name = NULL;
-
-		if (field)
-			field_encode_text(event, field, &encoding, &text);
-		name = buffer_take_string(&text);
-		if (name && name[0] && count_group(question, groups, name, json, answer) < 0)
-			return -EINVAL;
-	}
-	return 0;
-}
-
-/* The other values that the field may have. */
-static int count_named(struct question *question, struct groups *groups, struct json *json,
-		       struct answer *answer)
-{
-	for (size_t i = 0; i < question->stream_count; i++) {
-		const struct field *field =
-			stream_schema_field(question->streams[i].schema, groups->field);
-
-		for (size_t j = 0; field && groups->left && j < field->enumeration.count; j++) {
-			if (count_group(question, groups, field->enumeration.entries[j].name, json,
-					answer) < 0)
-				return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static int write_groups(struct question *question, const struct report *report, uint64_t total,
-			struct json *json, struct answer *answer)
-{
-	__attribute__((cleanup(groups_fini))) struct groups groups = {
-		.field = report->grouped_by,
-		.left = total,
-	};
+	uint64_t other = result->other.count;
 
 	json_key(json, report->groups);
 	json_object_begin(json);
-	if (total && (count_sampled(question, &groups, json, answer) < 0 ||
-		      count_named(question, &groups, json, answer) < 0))
-		return -EINVAL;
-	if (groups.left)
-		json_member_u64(json, "other", groups.left);
+	for (size_t i = 0; i < result->group_count; i++) {
+		const struct aggregate_group *group = &result->groups[i];
+		BUFFER text = BUFFER_INIT;
+		const enum value_form form = aggregate_key(aggregate, group->number, 0, &text);
+		FREE char *name = buffer_take_string(&text);
+
+		if (form == VALUE_NULL || !name)
+			other += group->figures.count;
+		else
+			json_member_u64(json, name, group->figures.count);
+	}
+	if (other)
+		json_member_u64(json, "other", other);
 	json_object_end(json);
-	return 0;
 }
 
 /* ---- the answer ---- */
@@ -249,10 +168,11 @@ static void write_message(struct json *json, const struct report *report, const 
 			    report->things, asked->duration);
 }
 
-static int write_report(struct question *question, const struct report *report,
-			const struct asked *asked, uint64_t total, struct answer *answer)
+static void write_report(const struct question *question, const struct report *report,
+			 const struct asked *asked, const struct aggregate *aggregate,
+			 const struct aggregate_result *result, struct answer *answer)
 {
-	uint64_t lost = question_lost(question);
+	const uint64_t lost = question_lost(question), total = result->total.count;
 	struct json json;
 
 	answer->status = STATUS_OK;
@@ -268,20 +188,26 @@ static int write_report(struct question *question, const struct report *report,
 	json_member_string(&json, "command", asked->by_command ? asked->command : NULL);
 	json_member_i64(&json, "duration", asked->duration);
 	json_member_i64(&json, "duration_seconds", asked->duration);
-	if (report->groups && write_groups(question, report, total, &json, answer) < 0)
-		return -EINVAL;
+	if (report->groups)
+		write_groups(report, aggregate, result, &json);
 	write_message(&json, report, asked, total);
 	json_member_bool(&json, "complete", question_complete(question, lost));
 	json_member_u64(&json, "lost", lost);
+	question_write_partial(question, &json);
 	answer_query_time(&json);
 	json_object_end(&json);
-	return 0;
 }
 
 static int answer_report(struct request *request, const struct report *report,
 			 const struct arguments *arguments, struct answer *answer)
 {
-	__attribute__((cleanup(query_result_fini))) struct query_result result = { .count = 0 };
+	const struct aggregate_options options = {
+		.by = { report->grouped_by },
+		.by_count = report->grouped_by != NULL,
+		.top = GROUPS_MAX,
+	};
+	CLEANUP(aggregate) struct aggregate *aggregate = NULL;
+	struct aggregate_result result;
 	QUESTION question = { .streams = NULL };
 	struct rule_value values[SUMMARY_RULES];
 	struct asked asked = { .by_pid = false };
@@ -290,9 +216,15 @@ static int answer_report(struct request *request, const struct report *report,
 		       answer) < 0 ||
 	    understand(report, arguments, values, &asked, answer) < 0 ||
 	    question_init_report(&question, request->api, report->type, answer) < 0 ||
-	    ask(&question, &asked, answer) < 0 || question_run(&question, &result, answer) < 0)
+	    ask(&question, &asked, answer) < 0)
 		return -EINVAL;
-	return write_report(&question, report, &asked, result.total, answer);
+	aggregate = aggregate_new(&options);
+	if (!aggregate)
+		return answer_out_of_memory(answer);
+	if (question_aggregate(&question, aggregate, &result, answer) < 0)
+		return -EINVAL;
+	write_report(&question, report, &asked, aggregate, &result, answer);
+	return 0;
 }
 
 static int report_request(struct request *request, const struct report *report,

@@ -9,7 +9,23 @@
 #define RULES(table) .rules = table, .rule_count = ARRAY_SIZE(table)
 #define JSON_OF(answer_shape) .contents = { { MEDIA_JSON, &answer_shape, NULL } }
 
+/* As users of these routes know it. */
+#define INVALID_FORMAT "Invalid JSON format"
+
+#define PAGE_FILES                                                                                 \
+	.contents = {                                                                              \
+		{ MEDIA_HTML, NULL, NULL },                                                        \
+		{ "text/javascript; charset=utf-8", NULL, NULL },                                  \
+		{ "text/css; charset=utf-8", NULL, NULL },                                         \
+		{ "image/svg+xml", NULL, NULL },                                                   \
+		{ "font/woff2", NULL, NULL },                                                      \
+	}
+
 #define ONLY_POST "Only POST method is allowed"
+
+#define LIST_CHANGE                                                                                \
+	.bad_request = INVALID_FORMAT, .errors = ERROR_BODY | ERROR_BUSY | ERROR_UNAVAILABLE,      \
+	.changes = true
 
 static const struct content not_healthy = { MEDIA_JSON, &shape_health, "Not healthy." };
 static const struct content not_ready = { MEDIA_TEXT, NULL, "`Not ready`" };
@@ -23,6 +39,7 @@ const struct route routes[] = {
 		.tag = "service",
 		.summary = "What this service is, and its endpoints",
 		JSON_OF(shape_service),
+		.redirect = "To /ui/, for who prefers text/html: browsers.",
 	},
 	{
 		.methods = METHOD_GET,
@@ -46,6 +63,27 @@ const struct route routes[] = {
 			{ MEDIA_JSON, &shape_event_list, NULL },
 			{ MEDIA_NDJSON, NULL, "With format=ndjson: one event a line." },
 			{ MEDIA_CSV, NULL, "With format=csv: a header, then an event a line." },
+		},
+		.errors = ERROR_UNAVAILABLE,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/api/events/summary",
+		.handler = events_summary,
+		.tag = "events",
+		.summary = "Events by groups: counts, sums, percentiles, over time",
+		.description =
+			"Filters as for /api/events. Groups come by count, largest first; groups "
+			"and `other` add up to `total`, in every figure and every part of time. "
+			"Values are the same where events show them the same way: texts byte by "
+			"byte, numbers as numbers. Sums are exact, percentiles are right to within "
+			"1 %. 65,536 groups are told apart; when there are more, `exact` is false, "
+			"and `other` has what belongs to none of them.",
+		RULES(events_summary_rules),
+		.filters = true,
+		.contents = {
+			{ MEDIA_JSON, &shape_event_summary, NULL },
+			{ MEDIA_CSV, NULL, "With format=csv: a header, then a group a line." },
 		},
 		.errors = ERROR_UNAVAILABLE,
 	},
@@ -75,6 +113,7 @@ const struct route routes[] = {
 			       "program as it is then.",
 		.body = &shape_parameter_change,
 		.body_required = true,
+		.example = "{\"parameters\":{\"sample\":10}}",
 		JSON_OF(shape_program),
 		.errors = ERROR_BODY | ERROR_BUSY | ERROR_UNAVAILABLE,
 		.changes = true,
@@ -149,6 +188,102 @@ const struct route routes[] = {
 	},
 	{
 		.methods = METHOD_GET,
+		.path = "/apis",
+		.handler = apis_get,
+		.tag = "description",
+		.summary = "Every route in a line, and what its body looks like",
+		JSON_OF(shape_apis),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/add_ips",
+		.handler = ips_add,
+		.tag = "lists",
+		.summary = "Add addresses and prefixes to the IP list",
+		.description =
+			"Integers are IPv4 addresses (1 is 0.0.0.1), and stay integers wherever "
+			"the list is shown. Bits after a prefix are cleared (10.1.2.3/8 is "
+			"10.0.0.0/8), and ::ffff:10.0.0.1 is 10.0.0.1. What is there already stays "
+			"once. All are added, or none. Events of a listed address have `watched` "
+			"true; --ip-list-mode says what else becomes of them.",
+		.body = &shape_add_ips,
+		.body_required = true,
+		.example = "{\"add_ips\":[1,\"10.0.0.0/8\",\"2001:db8::1\"]}",
+		LIST_CHANGE,
+		JSON_OF(shape_added_ips),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/clear_ip_list",
+		.handler = ips_clear,
+		.tag = "lists",
+		.summary = "Empty the IP list; false changes nothing",
+		.body = &shape_clear_ip_list,
+		.body_required = true,
+		.example = "{\"clear_ip_list\":true}",
+		LIST_CHANGE,
+		JSON_OF(shape_ip_count),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/print_all_ips",
+		.handler = ips_print,
+		.tag = "lists",
+		.summary = "The IP list, in the order of its making",
+		.body = &shape_print_all_ips,
+		.body_required = true,
+		.example = "{\"print_all_ips\":true}",
+		.bad_request = INVALID_FORMAT,
+		JSON_OF(shape_ip_list),
+		.errors = ERROR_BODY,
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/add_pids",
+		.handler = pids_add,
+		.tag = "lists",
+		.summary = "Add processes to those that the program syscalls reports",
+		.description = "While the list is empty, all are reported. What is there already "
+			       "stays once. All are added, or none.",
+		.body = &shape_add_pids,
+		.body_required = true,
+		.example = "{\"pids\":[1,4711]}",
+		LIST_CHANGE,
+		JSON_OF(shape_added_pids),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/clear_pid_list",
+		.handler = pids_clear,
+		.tag = "lists",
+		.summary = "Empty the list of processes; false changes nothing",
+		.body = &shape_clear_pid_list,
+		.example = "{\"clear_pid_list\":true}",
+		LIST_CHANGE,
+		JSON_OF(shape_pid_count),
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/target_pids",
+		.handler = pids_get,
+		.tag = "lists",
+		.summary = "The list of processes, in the order of its making",
+		JSON_OF(shape_pid_list),
+	},
+	{
+		.methods = METHOD_POST,
+		.path = "/set_print_all",
+		.handler = pids_set_print_all,
+		.tag = "lists",
+		.summary = "Have all processes reported, whatever the list says",
+		.body = &shape_print_all,
+		.body_required = true,
+		.example = "{\"print_all\":true}",
+		LIST_CHANGE,
+		JSON_OF(shape_print_all_set),
+	},
+	{
+		.methods = METHOD_GET,
 		.path = "/api/schema",
 		.handler = schema_get,
 		.tag = "description",
@@ -162,6 +297,48 @@ const struct route routes[] = {
 		.tag = "description",
 		.summary = "This API as an OpenAPI 3.1 document",
 		JSON_OF(shape_document),
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/ui/",
+		.handler = dashboard_get,
+		.tag = "pages",
+		.summary = "The dashboard",
+		.contents = { { MEDIA_HTML, NULL, NULL } },
+		.page = true,
+		.open = OPEN_ALWAYS,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/ui/{name}",
+		.handler = dashboard_get,
+		.tag = "pages",
+		.summary = "A view of the dashboard, or one of its files",
+		PAGE_FILES,
+		.page = true,
+		.open = OPEN_ALWAYS,
+		.name_about = "The view or file.",
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/docs/",
+		.handler = docs_get,
+		.tag = "pages",
+		.summary = "This API to read and to try out (Swagger UI)",
+		.contents = { { MEDIA_HTML, NULL, NULL } },
+		.page = true,
+		.open = OPEN_ALWAYS,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/docs/{name}",
+		.handler = docs_get,
+		.tag = "pages",
+		.summary = "A file of that page",
+		PAGE_FILES,
+		.page = true,
+		.open = OPEN_ALWAYS,
+		.name_about = "The file.",
 	},
 	{
 		.methods = METHOD_GET,
@@ -180,6 +357,7 @@ const struct route routes[] = {
 			{ MEDIA_OPENMETRICS, NULL, "OpenMetrics 1.0, where Accept prefers it." },
 		},
 		.probe = true,
+		.open = OPEN_UNLESS_PROTECTED,
 	},
 	{
 		.methods = METHOD_GET,
@@ -190,6 +368,7 @@ const struct route routes[] = {
 		JSON_OF(shape_health),
 		.failure = &not_healthy,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -200,6 +379,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`Ready`" } },
 		.failure = &not_ready,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -210,6 +390,7 @@ const struct route routes[] = {
 		.contents = { { MEDIA_TEXT, NULL, "`OK`" } },
 		.failure = &not_alive,
 		.probe = true,
+		.open = OPEN_ALWAYS,
 	},
 };
 

@@ -6,17 +6,19 @@
 #ifndef API_ROUTES_H
 #define API_ROUTES_H
 
+#include "access/role.h"
 #include "api/answer.h"
 #include "api/http.h"
 #include "api/rules.h"
 #include "api/shapes.h"
 
 /* Statuses that a route may answer with besides those that every route may (400, 403, 404, 405,
- * 500). */
+ * 431, 500), and those that ask for credentials (401, 429). */
 enum route_error {
 	ERROR_BODY = 1,	       /* 413 and 415 */
 	ERROR_BUSY = 2,	       /* 429 */
 	ERROR_UNAVAILABLE = 4, /* 503 with an error's shape */
+	ERROR_ACCESS = 8,      /* 401 and 429; of every route that asks for credentials */
 };
 
 /* One form in which a route answers. */
@@ -24,6 +26,13 @@ struct content {
 	const char *media_type;
 	const struct shape *shape; /* NULL: text */
 	const char *description;
+};
+
+/* Whether a route asks for credentials, where there are any. */
+enum route_open {
+	OPEN_NEVER,
+	OPEN_UNLESS_PROTECTED, /* --protect-metrics */
+	OPEN_ALWAYS,
 };
 
 struct route {
@@ -38,12 +47,21 @@ struct route {
 	bool filters;		  /* every field of every stream is a parameter too */
 	const struct shape *body; /* of a body that is not made of the rules; NULL: none */
 	bool body_required;
-	struct content contents[3];    /* of a 200 */
+	const char *example;	       /* of a body, as JSON */
+	const char *bad_request;       /* `error` of a 400; NULL: the text of the status */
+	struct content contents[5];    /* of a 200 */
 	const struct content *failure; /* 503 in the same form as the 200 (probes) */
 	unsigned int errors;	       /* OR of enum route_error */
 	const char *only;	       /* the message of a 405; NULL: made of the methods */
 	bool changes;		       /* changes something: refused from pages of other origins */
 	bool probe;		       /* on the metrics listener too */
+	bool page;		       /* a web page: its query string is the page's own affair */
+	const char *redirect;	       /* what its 303 is for; NULL: it has none */
+	const char *name_about;	       /* what {name} is; NULL: a program */
+	enum route_open open;
+	/* Whom it answers, unless it is open; ROLE_NONE: ROLE_ADMIN where it changes something,
+	 * else ROLE_READ. */
+	enum role role;
 };
 
 extern const struct route routes[];
@@ -68,6 +86,21 @@ enum events_rule {
 extern const struct rule events_rules[EVENTS_RULES];
 int events_get(struct request *request, struct answer *answer);
 
+enum events_summary_rule {
+	EVENTS_SUMMARY_TYPE,
+	EVENTS_SUMMARY_SINCE,
+	EVENTS_SUMMARY_UNTIL,
+	EVENTS_SUMMARY_BY,
+	EVENTS_SUMMARY_OF,
+	EVENTS_SUMMARY_TOP,
+	EVENTS_SUMMARY_BUCKETS,
+	EVENTS_SUMMARY_FORMAT,
+	EVENTS_SUMMARY_INT64,
+	EVENTS_SUMMARY_RULES,
+};
+extern const struct rule events_summary_rules[EVENTS_SUMMARY_RULES];
+int events_summary(struct request *request, struct answer *answer);
+
 int programs_list(struct request *request, struct answer *answer);
 int programs_get(struct request *request, struct answer *answer);
 int programs_enable(struct request *request, struct answer *answer);
@@ -84,6 +117,16 @@ extern const struct rule list_rules[LIST_RULES];
 int list_connections(struct request *request, struct answer *answer);
 int list_packet_drops(struct request *request, struct answer *answer);
 
+int ips_add(struct request *request, struct answer *answer);
+int ips_clear(struct request *request, struct answer *answer);
+int ips_print(struct request *request, struct answer *answer);
+int pids_add(struct request *request, struct answer *answer);
+int pids_clear(struct request *request, struct answer *answer);
+int pids_get(struct request *request, struct answer *answer);
+int pids_set_print_all(struct request *request, struct answer *answer);
+
+int apis_get(struct request *request, struct answer *answer);
+
 int service_information(struct request *request, struct answer *answer);
 int service_health(struct request *request, struct answer *answer);
 int service_readiness(struct request *request, struct answer *answer);
@@ -93,6 +136,11 @@ int schema_get(struct request *request, struct answer *answer);
 int openapi_get(struct request *request, struct answer *answer);
 
 int metrics_get(struct request *request, struct answer *answer);
+
+int dashboard_get(struct request *request, struct answer *answer);
+int docs_get(struct request *request, struct answer *answer);
+/* A browser asks, and there is a dashboard to show. */
+bool assets_wanted(const struct request *request);
 
 /* What was answered, counted for /metrics. NULL when out of memory; free(3). */
 _Atomic uint64_t *answers_new(void);

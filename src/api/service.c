@@ -24,6 +24,12 @@ int service_information(struct request *request, struct answer *answer)
 {
 	struct json json;
 
+	answer_header_constant(answer, "Vary", "Accept");
+	if (assets_wanted(request)) {
+		answer->status = STATUS_SEE_OTHER;
+		answer_header_constant(answer, "Location", "ui/");
+		return 0;
+	}
 	answer->status = STATUS_OK;
 	json_init(&json, &answer->body);
 	json_object_begin(&json);
@@ -69,7 +75,8 @@ static void take_vitals(const struct api *api, struct vitals *vitals)
 	for (size_t i = 0; i < pipeline_program_count(pipeline); i++) {
 		if (pipeline_program_view(pipeline, i, &program) < 0)
 			continue;
-		vitals->enabled += program.enabled;
+		/* One without an interface to run on is asked for by nobody. */
+		vitals->enabled += program.enabled && program.status != PROGRAM_DISABLED;
 		vitals->running += program.status == PROGRAM_RUNNING;
 	}
 	/* One that failed, or waits for an interface, holds up nobody; but with none there is

@@ -2,12 +2,14 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log_limit.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -96,6 +98,33 @@ static void write_line(const char *line, size_t length)
 	}
 }
 
+/* The level's reason again: a bound that callers had to carry would be forgotten. */
+static struct log_limit limit;
+static pthread_mutex_t limit_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* What is asked for at debug level is wanted whole. */
+static bool is_admitted(enum log_level level, const char *format)
+{
+	char line[PREFIX_SIZE + 80];
+	unsigned int suppressed = 0;
+	bool admitted;
+	size_t used;
+
+	if (level == LOG_DEBUG)
+		return true;
+	pthread_mutex_lock(&limit_lock);
+	admitted = log_limit_admit(&limit, format, clock_boot_ns(), &suppressed);
+	pthread_mutex_unlock(&limit_lock);
+	if (suppressed) {
+		used = put_prefix(line, level);
+		used += (size_t)snprintf(line + used, sizeof(line) - used,
+					 "%u lines like the next one were suppressed\n",
+					 suppressed);
+		write_line(line, used);
+	}
+	return admitted;
+}
+
 void log_vmessage(enum log_level level, const char *format, va_list arguments)
 {
 	char short_text[TEXT_ON_STACK];
@@ -106,8 +135,9 @@ void log_vmessage(enum log_level level, const char *format, va_list arguments)
 	size_t length, used;
 	va_list again;
 
-	if (!log_enabled(level))
+	if (!log_enabled(level) || !is_admitted(level, format))
 		return;
+	errno = saved_errno; /* for %m */
 	va_copy(again, arguments);
 	formatted = vsnprintf(short_text, sizeof(short_text), format, arguments);
 	length = formatted < 0 ? 0 : (size_t)formatted;

@@ -2,7 +2,9 @@
 /*
  * One line a message on standard error: "2026-11-21T03:45:28.123Z level message". Any thread may
  * log; a line is one write(2), so lines never mix. Control characters in the text are shown
- * as \xNN, so that a process name cannot forge a line or drive a terminal.
+ * as \xNN, so that a process name cannot forge a line or drive a terminal. Of lines with the same
+ * format, those at debug level apart, 200 are written in ten seconds; the next one after
+ * that says how many were not.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -32,6 +32,9 @@ struct config_setting {
 	char *origin; /* "--set", "EBPF_SERVER_SET", "/etc/x.conf line 12", for messages */
 };
 
+/* As programs know it (enum ip_list_mode of programs/include/ip_list.bpf.h). */
+enum config_ip_list_mode { IP_LIST_TAG, IP_LIST_ONLY, IP_LIST_DROP };
+
 enum config_print { PRINT_OFF, PRINT_TEXT, PRINT_JSON };
 
 struct config {
@@ -55,12 +58,18 @@ struct config {
 	size_t interface_count;
 	struct config_setting *settings;
 	size_t setting_count;
+	enum config_ip_list_mode ip_list_mode;
 	enum config_print print;
 	enum log_level log_level;
 	size_t memory;	     /* bytes of the hot store */
 	uint32_t ring_bytes; /* of each ring buffer, a power of two; 0: as the program asks */
 	uint32_t max_series; /* of one metric */
 	bool insecure;
+	char *credentials;	  /* file; NULL: everybody may do everything */
+	char *tls_cert, *tls_key; /* files; both or none */
+	bool protect_metrics;	  /* credentials and TLS for metrics too */
+	bool open_loopback;	  /* none for callers on this machine */
+	uint64_t query_timeout_ns;
 	bool program_stats; /* switch the kernel's run accounting on */
 	bool check_config;
 };

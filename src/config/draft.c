@@ -350,6 +350,9 @@ void config_free(struct config *config)
 	free(config->config_file);
 	free(config->program_dir);
 	free(config->data_dir);
+	free(config->credentials);
+	free(config->tls_cert);
+	free(config->tls_key);
 	free(config);
 }
 

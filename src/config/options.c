@@ -23,6 +23,8 @@
 /* Rings are read each 200 ms when little happens, which is a part of it. */
 #define FLUSH_MINIMUM_NS (500 * NS_PER_MS)
 #define FLUSH_MAXIMUM_NS (60 * NS_PER_SECOND)
+#define QUERY_TIMEOUT_MINIMUM (10 * NS_PER_MS)
+#define QUERY_TIMEOUT_MAXIMUM (60 * NS_PER_SECOND)
 
 #ifdef DEBUG /* make build-dev */
 #define DEFAULT_LOG_LEVEL "debug"
@@ -139,6 +141,23 @@ static int set_settings(struct draft *draft, const char *value)
 	if (draft->level == LEVEL_COMMAND_LINE)
 		return setting_parse(draft, value);
 	return list_split(draft, value, set_setting, NULL);
+}
+
+static int set_ip_list_mode(struct draft *draft, const char *value)
+{
+	static const char *const names[] = {
+		[IP_LIST_TAG] = "tag",
+		[IP_LIST_ONLY] = "only",
+		[IP_LIST_DROP] = "drop",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			draft->config->ip_list_mode = (enum config_ip_list_mode)i;
+			return 0;
+		}
+	}
+	return draft_fail(draft, "'%s' is not tag, only or drop", value);
 }
 
 static int set_print(struct draft *draft, const char *value)
@@ -262,6 +281,44 @@ static int set_insecure(struct draft *draft, const char *value)
 	return set_switch(draft, &draft->config->insecure, value);
 }
 
+static int set_credentials(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->credentials, value);
+}
+
+static int set_tls_cert(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->tls_cert, value);
+}
+
+static int set_tls_key(struct draft *draft, const char *value)
+{
+	return set_text(draft, &draft->config->tls_key, value);
+}
+
+static int set_protect_metrics(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->protect_metrics, value);
+}
+
+static int set_open_loopback(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->open_loopback, value);
+}
+
+static int set_query_timeout(struct draft *draft, const char *value)
+{
+	uint64_t timeout;
+	int r = clock_parse_duration(value, NS_PER_SECOND, &timeout);
+
+	if (r == -EINVAL)
+		return draft_fail(draft, "'%s' is not a duration such as 2s", value);
+	if (r || timeout < QUERY_TIMEOUT_MINIMUM || timeout > QUERY_TIMEOUT_MAXIMUM)
+		return draft_fail(draft, "'%s' is not from 10ms to 60s", value);
+	draft->config->query_timeout_ns = timeout;
+	return 0;
+}
+
 static int set_program_stats(struct draft *draft, const char *value)
 {
 	return set_switch(draft, &draft->config->program_stats, value);
@@ -297,10 +354,53 @@ static const struct config_option listening_options[] = {
 			"together as one more, other.",
 	},
 	{
+		.name = "query-timeout", .argument = "DURATION", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_query_timeout,
+		.default_value = "2s",
+		.help = "How long a question may search; then it is answered with what was found, "
+			"and says so.",
+	},
+	{ .name = NULL },
+};
+
+static const struct config_option access_options[] = {
+	{
+		.name = "credentials", .argument = "FILE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_credentials,
+		.default_note = "none are asked for",
+		.help = "Who may use the API: a line each, ROLE NAME SECRET; ROLE is read, write "
+			"or admin, SECRET a token, sha256:HEX or a hash of crypt(5). Readable by "
+			"its owner alone; read again on SIGHUP.",
+	},
+	{
+		.name = "tls-cert", .argument = "FILE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_tls_cert,
+		.default_note = "plain HTTP",
+		.help = "Certificate of the API, and those between it and the authority's, in PEM. "
+			"Read again on SIGHUP.",
+	},
+	{
+		.name = "tls-key", .argument = "FILE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_tls_key,
+		.help = "Its private key, in PEM, not readable by others.",
+	},
+	{
+		.name = "protect-metrics", .value = VALUE_SWITCH,
+		.from = FROM_ANYWHERE, .set = set_protect_metrics,
+		.help = "Ask for a credential at /metrics too, and serve the metrics address by "
+			"TLS as well. Health and probes stay open.",
+	},
+	{
+		.name = "open-loopback", .value = VALUE_SWITCH,
+		.from = FROM_ANYWHERE, .set = set_open_loopback,
+		.help = "Ask callers that come from a loopback address for no credential. Not "
+			"behind a proxy on this machine: everybody would come from there.",
+	},
+	{
 		.name = "insecure", .value = VALUE_SWITCH,
 		.from = FROM_ANYWHERE, .set = set_insecure,
-		.help = "Allow an API address that other machines can reach, though there is no "
-			"TLS and no credential.",
+		.help = "Allow an API address that other machines can reach without TLS and "
+			"credentials.",
 	},
 	{ .name = NULL },
 };
@@ -332,8 +432,16 @@ static const struct config_option program_options[] = {
 	{
 		.name = "interface", .argument = "LIST", .value = VALUE_REQUIRED,
 		.from = FROM_ANYWHERE, .set = set_interfaces,
-		.help = "Network interfaces for the programs that attach to them; this version "
-			"runs none that do, and says so at start.",
+		.help = "Network interfaces, by name, for the programs that attach to them; those "
+			"run only when one is named. One that is not there yet is waited for.",
+	},
+	{
+		.name = "ip-list-mode", .argument = "tag|only|drop", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_ip_list_mode,
+		.default_value = "tag",
+		.help = "What the IP list (POST /add_ips) does while it is not empty: tag marks "
+			"events of its addresses, only reports no others, drop marks them and "
+			"drops their packets at the interfaces named.",
 	},
 	{
 		.name = "set", .argument = "PROGRAM.PARAMETER=VALUE", .value = VALUE_REQUIRED,
@@ -436,6 +544,7 @@ static const struct config_option general_options[] = {
 
 const struct option_group config_option_groups[] = {
 	{ .title = "Listening", .options = listening_options },
+	{ .title = "Access", .options = access_options },
 	{ .title = "Programs", .options = program_options },
 	{ .title = "Events", .options = event_options },
 	{ .title = "General", .options = general_options },

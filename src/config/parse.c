@@ -195,17 +195,60 @@ static bool has_port(const struct config_address *address)
 	return ((const struct sockaddr_in *)&address->address)->sin_port != 0;
 }
 
+/* Others can reach the API: then it has to be known who asks, and nobody may listen in. */
+static int check_reachable(struct draft *draft)
+{
+	const struct config *config = draft->config;
+	const bool open = !config->credentials, plain = !config->tls_cert;
+
+	if (config->api.loopback || config->insecure || (!open && !plain))
+		return 0;
+	return draft_fail(draft,
+			  "other machines could reach %s, and there is %s%s%s: give %s%s%s, use "
+			  "127.0.0.1, or allow it with --insecure",
+			  config->api.text, plain ? "no TLS" : "", plain && open ? " and " : "",
+			  open ? "no credential" : "",
+			  plain ? "--tls-cert FILE and --tls-key FILE" : "",
+			  plain && open ? " and " : "", open ? "--credentials FILE" : "");
+}
+
+static int check_access(struct draft *draft)
+{
+	const struct config *config = draft->config;
+
+	if (!config->tls_cert != !config->tls_key)
+		return draft_fail_plain(draft,
+					"--tls-cert and --tls-key go together: --tls-%s "
+					"FILE is missing",
+					config->tls_cert ? "key" : "cert");
+	if (config->protect_metrics && !config->credentials)
+		return draft_fail_plain(draft, "--protect-metrics needs --credentials FILE");
+	if (config->protect_metrics && !config->metrics.off && !config->metrics.loopback &&
+	    !config->tls_cert && !config->insecure)
+		return draft_fail_plain(
+			draft,
+			"--metrics-addr: credentials for %s would pass the network "
+			"in the clear: give --tls-cert FILE and --tls-key FILE, use "
+			"127.0.0.1, or allow it with --insecure",
+			config->metrics.text);
+	if (config->open_loopback && !config->credentials)
+		return draft_fail_plain(draft, "--open-loopback needs --credentials FILE: without, "
+					       "nobody is asked for any");
+	return 0;
+}
+
 /* What can only be judged once everything is known. */
 static int check_together(struct draft *draft)
 {
 	const struct config *config = draft->config;
+	int r = check_access(draft);
 
+	if (r)
+		return r;
 	memcpy(draft->origin, draft->api_origin, sizeof(draft->origin));
-	if (!config->api.loopback && !config->insecure)
-		return draft_fail(draft,
-				  "other machines could reach %s, and there is no TLS and no "
-				  "credential: use 127.0.0.1, or allow it with --insecure",
-				  config->api.text);
+	r = check_reachable(draft);
+	if (r)
+		return r;
 	if (config->metrics.given && !config->metrics.off && has_port(&config->api) &&
 	    same_address(&config->api, &config->metrics))
 		return draft_fail(draft,

@@ -75,6 +75,10 @@ struct history_stream_figures {
 void history_stream_figures(const struct history *history, size_t stream,
 			    struct history_stream_figures *ret_figures);
 
+/* Wall ns of the oldest and newest event of a stream in the history; false when there is none. */
+bool history_span(struct history *history, size_t stream, uint64_t *ret_oldest,
+		  uint64_t *ret_newest);
+
 /* True when every event of the stream that was stored at `since` (ns since this boot; `since_real`
  * is the same in wall ns, and goes back to earlier boots) or later is in memory or history. */
 bool history_is_complete(struct history *history, size_t stream, uint64_t since,

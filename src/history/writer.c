@@ -287,3 +287,28 @@ bool history_is_complete(struct history *history, size_t stream, uint64_t since,
 	pthread_rwlock_unlock(&history->vault.lock);
 	return complete;
 }
+
+bool history_span(struct history *history, size_t stream, uint64_t *ret_oldest,
+		  uint64_t *ret_newest)
+{
+	const struct catalog *catalog = &history->catalog;
+	bool any = false;
+
+	pthread_rwlock_rdlock(&history->vault.lock);
+	for (size_t i = 0; i < catalog->shelf_count; i++) {
+		const struct shelf *shelf = catalog->shelves[i];
+		const uint64_t to_real = (uint64_t)catalog->boots[shelf->boot].clock.to_real;
+		uint64_t oldest, newest;
+
+		if (shelf->stream != stream || !shelf->count)
+			continue;
+		/* Blocks hardly overlap in time: the first and the last one are near enough. */
+		oldest = shelf->entries[0].oldest + to_real;
+		newest = shelf->entries[shelf->count - 1].newest + to_real;
+		*ret_oldest = any && *ret_oldest < oldest ? *ret_oldest : oldest;
+		*ret_newest = any && *ret_newest > newest ? *ret_newest : newest;
+		any = true;
+	}
+	pthread_rwlock_unlock(&history->vault.lock);
+	return any;
+}

@@ -22,10 +22,9 @@ void announce_program(struct loader *loader, const struct program *program)
 			(program->attached ? MESSAGE_FLAG_ATTACHED : 0);
 	message_set_text(message.name, "%s", program->name);
 	message_set_text(message.text, "%s", program->error);
-	if (program->object) {
-		message_set_text(message.hook, "%s", object_hook(program->object));
-		message_set_text(message.reason, "%s", object_fallback_reason(program->object));
-	}
+	if (program->object)
+		interfaces_describe(program, message.hook, sizeof(message.hook), message.reason,
+				    sizeof(message.reason));
 	server_send(loader, &message, -1);
 }
 
@@ -80,6 +79,27 @@ void announce_maps(struct loader *loader, const struct program *program)
 		log_warn("%s: cannot hand over its maps: %s", program->name, strerror(-r));
 }
 
+void announce_interfaces(struct loader *loader, const struct program *program)
+{
+	struct message message = message_about(loader, program, MESSAGE_INTERFACE);
+
+	message.numbers[1] = program->attachment_count;
+	if (!program->attachment_count)
+		server_send(loader, &message, -1);
+	for (size_t i = 0; i < program->attachment_count; i++) {
+		const struct attachment *attachment = &program->attachments[i];
+		bool attached = attachment->link.ifindex != 0;
+
+		message.numbers[0] = i;
+		message.status = attachment->direction;
+		message_set_text(message.name, "%s", attachment->interface);
+		message_set_text(message.hook, "%s",
+				 attached ? interface_mode_name(attachment->link.mode) : "");
+		message_set_text(message.reason, "%s", attachment->reason);
+		server_send(loader, &message, -1);
+	}
+}
+
 void announce_unloaded(struct loader *loader, const struct program *program)
 {
 	struct message message = message_about(loader, program, MESSAGE_UNLOADED);
@@ -103,6 +123,8 @@ void announce_all(struct loader *loader)
 		if (!program->object)
 			continue;
 		announce_maps(loader, program);
+		if (program->attachment_count)
+			announce_interfaces(loader, program);
 		announce_program(loader, program);
 	}
 	announce_ready(loader);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "loader/hooks.h"
+#include "loader/hooks_private.h"
 
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -10,35 +10,10 @@
 
 #include "base/text.h"
 #include "loader/kernel_features.h"
-#include "loader/message.h"
 
-#define TAG_PREFIX "hook:"
-#define RANK_LIMIT 1000
-#define NO_GROUP SIZE_MAX
-
-struct hook_function {
-	char name[MESSAGE_NAME_SIZE];
-	char section[MESSAGE_HOOK_SIZE];
-	size_t group; /* or NO_GROUP */
-	unsigned int rank;
-	bool on_interface;
-};
-
-struct hook_group {
-	char name[MESSAGE_NAME_SIZE];
-	unsigned int rank; /* the one in force; 0 when none is left */
-	/* What was wrong with the ranks before it. */
-	char reason[MESSAGE_TEXT_SIZE];
-};
-
-struct hooks {
-	struct hook_function *functions;
-	size_t function_count;
-	struct hook_group *groups;
-	size_t group_count;
-	char chosen[MESSAGE_HOOK_SIZE];
-	char reason[MESSAGE_TEXT_SIZE];
-};
+#define GROUP_TAG "hook:"
+#define INTERFACE_TAG "interface:"
+#define PARAMETERS_TAG "with:"
 
 /* ---- reading ---- */
 
@@ -46,6 +21,8 @@ void hooks_free(struct hooks *hooks)
 {
 	if (!hooks)
 		return;
+	for (size_t i = 0; i < hooks->function_count; i++)
+		free(hooks->functions[i].parameters);
 	free(hooks->functions);
 	free(hooks->groups);
 	free(hooks);
@@ -69,19 +46,6 @@ static void set_section(struct hook_function *function, const char *section)
 		message_set_text(function->section, "%s", section);
 }
 
-/* "tcx/": libbpf before 1.3 does not know it. */
-static bool attaches_to_interface(const struct bpf_program *program)
-{
-	switch (bpf_program__type(program)) {
-	case BPF_PROG_TYPE_XDP:
-	case BPF_PROG_TYPE_SCHED_CLS:
-	case BPF_PROG_TYPE_SCHED_ACT:
-		return true;
-	default:
-		return !strncmp(bpf_program__section_name(program), "tcx/", 4);
-	}
-}
-
 static int read_functions(struct hooks *hooks, const struct bpf_object *bpf)
 {
 	struct bpf_program *program = NULL;
@@ -99,7 +63,7 @@ static int read_functions(struct hooks *hooks, const struct bpf_object *bpf)
 		message_set_text(function->name, "%s", bpf_program__name(program));
 		set_section(function, bpf_program__section_name(program));
 		function->group = NO_GROUP;
-		function->on_interface = attaches_to_interface(program);
+		function->on_interface = hooks_attaches_to_interface(program);
 	}
 	return 0;
 }
@@ -119,7 +83,7 @@ static size_t find_group(struct hooks *hooks, const char *name, size_t length)
 }
 
 /* `text` is what follows "hook:". */
-static int apply_tag(struct hooks *hooks, struct hook_function *function, const char *text)
+static int apply_group(struct hooks *hooks, struct hook_function *function, const char *text)
 {
 	const char *colon = strchr(text, ':');
 	uint64_t rank;
@@ -132,6 +96,50 @@ static int apply_tag(struct hooks *hooks, struct hook_function *function, const 
 	return 0;
 }
 
+static int apply_parameters(struct hooks *hooks, struct hook_function *function, const char *text)
+{
+	(void)hooks;
+	if (function->parameters)
+		return -EINVAL;
+	function->parameters = strdup(text);
+	return function->parameters ? 0 : -ENOMEM;
+}
+
+static const struct {
+	const char *prefix;
+	int (*apply)(struct hooks *hooks, struct hook_function *function, const char *text);
+	const char *form;
+} tags[] = {
+	{ GROUP_TAG, apply_group, "must be the only hook:GROUP:RANK" },
+	{ INTERFACE_TAG, hooks_apply_direction,
+	  "must be the only interface:ingress:RANK or interface:egress:RANK, on an XDP or tc "
+	  "function" },
+	{ PARAMETERS_TAG, apply_parameters, "must be the only with:PARAMETERS" },
+};
+
+static int read_tag(struct hooks *hooks, struct hook_function *function, const char *text,
+		    char *error, size_t error_size)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(tags); i++) {
+		size_t length = strlen(tags[i].prefix);
+		int r;
+
+		if (strncmp(text, tags[i].prefix, length))
+			continue;
+		r = tags[i].apply(hooks, function, text + length);
+		if (r == 0)
+			return 0;
+		if (r == -ENOMEM) {
+			message_format(error, error_size, "%s", strerror(ENOMEM));
+			return r;
+		}
+		message_format(error, error_size, "function %s: \"%s\" %s", function->name, text,
+			       tags[i].form);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int read_tags(struct hooks *hooks, const struct btf *btf, char *error, size_t error_size)
 {
 	for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
@@ -139,23 +147,20 @@ static int read_tags(struct hooks *hooks, const struct btf *btf, char *error, si
 		const struct btf_type *target;
 		struct hook_function *function;
 		const char *text;
+		int r;
 
 		if (!btf_is_decl_tag(tag) || btf_decl_tag(tag)->component_idx != -1)
 			continue;
 		target = btf__type_by_id(btf, tag->type);
 		text = btf__name_by_offset(btf, tag->name_off);
-		if (!target || !text || !btf_is_func(target) ||
-		    strncmp(text, TAG_PREFIX, strlen(TAG_PREFIX)))
+		if (!target || !text || !btf_is_func(target))
 			continue;
 		function = find_function(hooks, btf__name_by_offset(btf, target->name_off));
 		if (!function)
 			continue;
-		if (apply_tag(hooks, function, text + strlen(TAG_PREFIX)) < 0) {
-			message_format(error, error_size,
-				       "function %s: \"%s\" must be the only hook:GROUP:RANK",
-				       function->name, text);
-			return -EINVAL;
-		}
+		r = read_tag(hooks, function, text, error, error_size);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -186,6 +191,8 @@ int hooks_new(const struct bpf_object *bpf, struct hooks **ret_hooks, char *erro
 		return r;
 	}
 	r = read_tags(hooks, bpf_object__btf(bpf), error, error_size);
+	if (!r)
+		r = hooks_settle_interfaces(hooks, bpf, error, error_size);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < hooks->group_count; i++)
@@ -261,11 +268,6 @@ static const struct {
 static bool is_hopeless(struct kernel_features *kernel, const struct hook_function *function,
 			char *why, size_t size)
 {
-	if (function->on_interface) {
-		message_format(why, size,
-			       "attaches to network interfaces, which this version does not do");
-		return true;
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(prechecks); i++) {
 		size_t length = strlen(prechecks[i].prefix);
 
@@ -277,25 +279,66 @@ static bool is_hopeless(struct kernel_features *kernel, const struct hook_functi
 
 /* ---- choosing ---- */
 
-static void append(char *text, size_t size, const char *separator, const char *more)
-{
-	size_t length = strlen(text);
-
-	message_format(text + length, size - length, "%s%s", length ? separator : "", more);
-}
-
 static bool is_chosen(const struct hooks *hooks, const struct hook_function *function)
 {
+	if (function->left_out)
+		return false;
+	if (function->on_interface)
+		return hooks_is_best_on_interface(hooks, function);
 	return function->group == NO_GROUP || hooks->groups[function->group].rank == function->rank;
+}
+
+static int set_parameters(struct hook_function *function,
+			  int (*is_set)(void *context, const char *name), void *context,
+			  char *error, size_t error_size)
+{
+	FREE char *names = strdup(function->parameters);
+	char *rest = NULL;
+
+	if (!names) {
+		message_format(error, error_size, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	function->left_out = true;
+	for (char *name = strtok_r(names, "|", &rest); name; name = strtok_r(NULL, "|", &rest)) {
+		int r = is_set(context, name);
+
+		if (r < 0) {
+			message_format(error, error_size,
+				       "function %s: \"with:%s\" names no parameter",
+				       function->name, name);
+			return r;
+		}
+		if (r)
+			function->left_out = false;
+	}
+	return 0;
+}
+
+int hooks_set_parameters(struct hooks *hooks, int (*is_set)(void *context, const char *name),
+			 void *context, char *error, size_t error_size)
+{
+	for (size_t i = 0; i < hooks->function_count; i++) {
+		int r = 0;
+
+		if (hooks->functions[i].parameters)
+			r = set_parameters(&hooks->functions[i], is_set, context, error,
+					   error_size);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 bool hooks_give_way(struct hooks *hooks, const char *function_name, const char *why, char *error,
 		    size_t error_size)
 {
-	const struct hook_function *function = find_function(hooks, function_name);
+	struct hook_function *function = find_function(hooks, function_name);
 	struct hook_group *group;
 	char line[MESSAGE_TEXT_SIZE];
 
+	if (function && function->on_interface)
+		return hooks_refuse_on_interface(hooks, function, why, error, error_size);
 	if (!function || function->group == NO_GROUP) {
 		message_format(error, error_size, "%s: %s",
 			       function ? function->section : function_name, why);
@@ -303,8 +346,8 @@ bool hooks_give_way(struct hooks *hooks, const char *function_name, const char *
 	}
 	group = &hooks->groups[function->group];
 	message_set_text(line, "%s: %s", function->section, why);
-	append(group->reason, sizeof(group->reason), "; ", line);
-	append(hooks->reason, sizeof(hooks->reason), "; ", line);
+	message_append(group->reason, sizeof(group->reason), "; ", line);
+	message_append(hooks->reason, sizeof(hooks->reason), "; ", line);
 	group->rank = next_rank(hooks, function->group, function->rank);
 	if (group->rank)
 		return true;
@@ -344,14 +387,17 @@ int hooks_select(struct hooks *hooks, struct kernel_features *kernel, struct bpf
 			find_function(hooks, bpf_program__name(program));
 		bool chosen = function && is_chosen(hooks, function);
 
+		if (hooks_is_tcx(program))
+			bpf_program__set_type(program, BPF_PROG_TYPE_SCHED_CLS);
 		r = bpf_program__set_autoload(program, chosen);
 		if (r < 0) {
 			message_format(error, error_size, "%s: %s", bpf_program__name(program),
 				       strerror(-r));
 			return r;
 		}
-		if (chosen)
-			append(hooks->chosen, sizeof(hooks->chosen), ", ", function->section);
+		if (chosen && !function->on_interface)
+			message_append(hooks->chosen, sizeof(hooks->chosen), ", ",
+				       function->section);
 	}
 	return 0;
 }

@@ -8,12 +8,31 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "loader/interface_link.h"
 #include "loader/kernel_features.h"
+#include "loader/list_maps.h"
 #include "loader/loader.h"
 #include "loader/message.h"
 #include "schema/schema.h"
 
 struct object;
+
+/* A direction of a named interface, for a program that has functions for it. */
+struct attachment {
+	char interface[MESSAGE_NAME_SIZE];
+	enum interface_direction direction;
+	struct interface_link link; /* ifindex 0: not attached */
+	unsigned int rank;	    /* of the function that is attached */
+	/* Not attached: where that was tried in vain; whether others may make room there. */
+	unsigned int refused_by;
+	bool refused_for_now;
+	char reason[MESSAGE_TEXT_SIZE]; /* why not, or not in a better way; "" */
+};
+
+static inline bool attachment_is_attached(const struct attachment *attachment)
+{
+	return attachment->link.ifindex != 0;
+}
 
 /* Its number, for as long as the loader lives, is its place in the table. */
 struct program {
@@ -35,6 +54,11 @@ struct program {
 	char error[MESSAGE_TEXT_SIZE];
 	struct object *object; /* while it is loaded */
 	bool attached;
+	/* Of one that attaches to interfaces, while it is loaded: sorted by direction, then in the
+	 * order of the configuration. */
+	struct attachment *attachments;
+	size_t attachment_count;
+	bool lacks_interface; /* it is not loaded since none is named */
 	/* Values in force, one a parameter of the schema. */
 	uint8_t (*values)[MESSAGE_VALUE_SIZE];
 };
@@ -63,12 +87,21 @@ struct loader {
 	const char *program_dir;	 /* as at start: later it changes no more */
 	struct stream_account *accounts; /* shared with the server, who may write anything there */
 	struct stream_account *books; /* names and past_* of the same, as the loader knows them */
+	struct shared_maps *shared;
+	struct list_maps *lists;
+	unsigned int lists_told; /* bit by bit: by the first server, at its start */
 	struct listeners listeners;
-	int data_dir; /* -1: none */
+	int data_dir;			   /* -1: none */
+	const struct config *first_config; /* as at start: where the secrets are changes no more */
+	struct credentials *credentials;   /* NULL: none are asked for */
+	struct certificate *certificate;   /* NULL: plain HTTP */
 	struct server server;
-	int signals;	/* signalfd */
-	int statistics; /* keeps the kernel's run accounting switched on; -1: not by us */
+	int signals;	  /* signalfd */
+	int interfaces;	  /* word of interfaces that come and go; -1: none is named */
+	uint64_t look_at; /* boot ns: when to look at them without a word; 0: not planned */
+	int statistics;	  /* keeps the kernel's run accounting switched on; -1: not by us */
 	unsigned int possible_cpus;
+	uint32_t own_pid; /* loader/own_pid.h; 0: unknown */
 	bool ending;
 	int exit_status;
 };
@@ -78,6 +111,15 @@ struct loader {
 /* Opens both sockets and logs where they are. 0, or -errno after one line in the log. */
 int listeners_open(const struct config *config, struct listeners *ret_listeners);
 void listeners_close(struct listeners *listeners);
+
+/* ---- secrets.c: credentials, certificate and key ---- */
+
+/* Reads the files that the configuration names. 0, or -errno with one line in `error`. */
+int secrets_open(struct loader *loader, char *error, size_t error_size);
+/* After SIGHUP: the same files again, passed on to the server; what cannot be used is logged, and
+ * what was in force stays so. */
+void secrets_reload(struct loader *loader);
+void secrets_close(struct loader *loader);
 
 /* ---- programs.c: the table ---- */
 
@@ -131,11 +173,51 @@ void program_stop(struct loader *loader, struct program *program);
 int program_set_values(struct loader *loader, struct program *program,
 		       const uint8_t (*values)[MESSAGE_VALUE_SIZE], char *error, size_t error_size);
 
+/* Sets and tells it, with program->error as its text where it has one. */
+void program_set_status(struct loader *loader, struct program *program, enum program_status status);
+
+/* ---- interfaces.c: programs that attach to network interfaces ---- */
+
+/*
+ * The option names interfaces by name: one that appears is attached to, whenever it does; one that
+ * vanishes is waited for again, and so is one that is renamed, which is another interface then.
+ * Others' programs are left alone (loader/interface_link.h).
+ */
+
+/* Makes a loaded program's list and attaches wherever it can be. 0, or -errno with a line in
+ * program->error when no interface takes it and none is missing; the list stays all the same. */
+int interfaces_attach(struct loader *loader, struct program *program);
+/* Detaches, and forgets the list. */
+void interfaces_detach(struct program *program);
+/* Puts the functions of another object of the same program in the place of those attached. On
+ * failure all are the old ones'; -errno with a line in `error`. */
+int interfaces_move(struct program *program, const struct object *next, char *error,
+		    size_t error_size);
+/* Hears that something changed, and looks what. */
+void interfaces_look(struct loader *loader);
+/* Milliseconds until it is time to look without having heard anything; -1: it is not. */
+int interfaces_timeout(const struct loader *loader);
+/* Opens or closes the ear, as the configuration asks. */
+void interfaces_watch(struct loader *loader);
+/* The list of a program that runs, after another configuration. */
+void interfaces_configure(struct loader *loader, struct program *program);
+
+/* ---- interface_words.c ---- */
+
+/* "waits for network interface eth0, eth1" */
+void interfaces_name_missing(const struct program *program, char *text, size_t size);
+/* "eth0 ingress: has XDP program 7 (other) already, and keeps it; …" */
+void interfaces_name_refused(const struct program *program, char *text, size_t size);
+/* "xdp native ingress (eth0), …" after what the object says, and why not better. */
+void interfaces_describe(const struct program *program, char *hook, size_t hook_size, char *reason,
+			 size_t reason_size);
+
 /* ---- announce.c: messages to the server; lost without harm when there is none ---- */
 
 void announce_program(struct loader *loader, const struct program *program);
 void announce_parameter(struct loader *loader, const struct program *program, size_t parameter);
 void announce_maps(struct loader *loader, const struct program *program);
+void announce_interfaces(struct loader *loader, const struct program *program);
 void announce_unloaded(struct loader *loader, const struct program *program);
 /* The program, its object and its parameters: once to each server. */
 void announce_new(struct loader *loader, const struct program *program);
@@ -165,6 +247,9 @@ void server_end(struct loader *loader);
 
 /* Hears one message of the server's. */
 void requests_hear(struct loader *loader);
+/* Waits until the first server has told its lists, so that no program reports without them. It does
+ * so before anything else; one that does not is not waited for longer than a second. */
+void requests_await_lists(struct loader *loader);
 
 /* ---- reload.c ---- */
 

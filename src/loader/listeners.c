@@ -79,7 +79,7 @@ static int refuse(const char *what, const struct config_address *address, const 
 	return error;
 }
 
-static void log_bound(const char *what, int fd, const char *path)
+static void log_bound(const char *what, int fd, bool tls, const char *path)
 {
 	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
 	socklen_t length = sizeof(address);
@@ -88,7 +88,21 @@ static void log_bound(const char *what, int fd, const char *path)
 	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
 		return;
 	format_address(&address, text);
-	log_info("%s on http://%s%s", what, text, path);
+	log_info("%s on http%s://%s%s", what, tls ? "s" : "", text, path);
+}
+
+/* What --insecure allows, in so many words. */
+static void warn_about_access(const struct config *config)
+{
+	if (config->api.loopback)
+		return;
+	if (!config->credentials)
+		log_warn("everybody who can reach %s may read all events and change programs: "
+			 "--credentials FILE asks who they are",
+			 config->api.text);
+	else if (!config->tls_cert)
+		log_warn("credentials and events pass the network in the clear: --tls-cert FILE "
+			 "and --tls-key FILE encrypt them");
 }
 
 /* Prometheus itself likes port 9090: the default being taken is no reason not to start. */
@@ -121,9 +135,11 @@ int listeners_open(const struct config *config, struct listeners *ret_listeners)
 	r = open_metrics(&config->metrics, &metrics);
 	if (r < 0)
 		return r;
-	log_bound("API", api, "/");
+	log_bound("API", api, config->tls_cert, "/");
 	if (metrics >= 0)
-		log_bound("metrics", metrics, "/metrics");
+		log_bound("metrics", metrics, config->tls_cert && config->protect_metrics,
+			  "/metrics");
+	warn_about_access(config);
 	*ret_listeners = (struct listeners){ .api = TAKE_FD(api), .metrics = TAKE_FD(metrics) };
 	return 0;
 }

@@ -12,11 +12,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "base/buffer.h"
 #include "base/log.h"
 #include "loader/data_dir.h"
 #include "loader/internal.h"
 #include "loader/object.h"
+#include "loader/own_pid.h"
 
 #define EXIT_USAGE 2
 #define ACCOUNTS_SIZE (STREAM_ACCOUNTS * sizeof(struct stream_account))
@@ -60,10 +60,23 @@ static int open_accounts(struct loader *loader)
 	return loader->books ? 0 : -ENOMEM;
 }
 
+static int open_lists(struct loader *loader)
+{
+	loader->shared = shared_maps_new(list_map_forms);
+	if (!loader->shared)
+		return -ENOMEM;
+	loader->lists = list_maps_new(loader->shared);
+	if (!loader->lists)
+		return -ENOMEM;
+	return list_maps_set_option(loader->lists, SHARED_IPS, loader->config->ip_list_mode);
+}
+
 static int open_tables(struct loader *loader)
 {
 	int r = open_accounts(loader);
 
+	if (!r)
+		r = open_lists(loader);
 	if (!r)
 		r = programs_open(loader);
 	return r < 0 ? fail("cannot start", r) : 0;
@@ -72,11 +85,15 @@ static int open_tables(struct loader *loader)
 static void loader_fini(struct loader *loader)
 {
 	programs_close(loader);
+	list_maps_free(loader->lists);
+	shared_maps_free(loader->shared);
+	secrets_close(loader);
 	listeners_close(&loader->listeners);
 	if (loader->data_dir >= 0)
 		close(loader->data_dir);
 	kernel_features_fini(&loader->kernel);
 	memory_close_fd(&loader->statistics);
+	memory_close_fd(&loader->interfaces);
 	memory_close_fd(&loader->signals);
 	if (loader->accounts)
 		munmap(loader->accounts, ACCOUNTS_SIZE);
@@ -98,6 +115,11 @@ static int check_machine(struct loader *loader)
 	if (r < 0)
 		return fail("cannot count the CPUs", r);
 	loader->possible_cpus = (unsigned int)r;
+	r = own_pid_read(&loader->own_pid);
+	if (r < 0)
+		log_warn("programs cannot tell this process from others in this PID namespace: "
+			 "start it in the initial one, lest it observe itself (%s)",
+			 strerror(-r));
 	return 0;
 }
 
@@ -148,31 +170,17 @@ static int begin(struct loader *loader)
 	return server_begin(loader);
 }
 
-/* What would attach to them is refused (hooks.c). */
-static void warn_about_interfaces(const struct config *config)
-{
-	BUFFER names = BUFFER_INIT;
-	FREE char *text = NULL;
-
-	for (size_t i = 0; i < config->interface_count; i++)
-		buffer_printf(&names, "%s%s", i ? "," : "", config->interfaces[i]);
-	if (!config->interface_count)
-		return;
-	text = buffer_take_string(&names);
-	log_warn("--interface %s: no running program attaches to network interfaces",
-		 text ? text : "…");
-}
-
 static void start_programs(struct loader *loader)
 {
 	loader_apply_statistics(loader);
+	/* Before the first look at them: what changes after that is told. */
+	interfaces_watch(loader);
 	for (size_t i = 0; i < loader->program_count; i++) {
 		struct program *program = &loader->programs[i];
 
 		program_introduce(loader, program, program_is_wanted(program, loader->config));
 	}
 	announce_ready(loader);
-	warn_about_interfaces(loader->config);
 	kernel_features_trim(&loader->kernel);
 	malloc_trim(0); /* libbpf read the kernel's BTF for each program: some 10 MiB */
 }
@@ -202,15 +210,24 @@ static void hear_signals(struct loader *loader)
 	}
 }
 
+/* Milliseconds, or -1: there is nothing to do but to listen. */
+static int serve_timeout(const struct loader *loader)
+{
+	int restart = server_restart_timeout(loader), look = interfaces_timeout(loader);
+
+	return restart < 0 || (look >= 0 && look < restart) ? look : restart;
+}
+
 static void serve(struct loader *loader)
 {
 	while (!loader->ending) {
 		struct pollfd entries[] = {
 			{ .fd = loader->signals, .events = POLLIN },
 			{ .fd = loader->server.socket, .events = POLLIN },
+			{ .fd = loader->interfaces, .events = POLLIN },
 		};
 
-		if (poll(entries, ARRAY_SIZE(entries), server_restart_timeout(loader)) < 0 &&
+		if (poll(entries, ARRAY_SIZE(entries), serve_timeout(loader)) < 0 &&
 		    errno != EINTR) {
 			fail("waiting", -errno);
 			loader->exit_status = EXIT_FAILURE;
@@ -219,6 +236,8 @@ static void serve(struct loader *loader)
 		/* Requests first: a server that dies may have said why. */
 		if (entries[1].revents)
 			requests_hear(loader);
+		if (entries[2].revents || interfaces_timeout(loader) == 0)
+			interfaces_look(loader);
 		if (entries[0].revents)
 			hear_signals(loader);
 		if (!loader->ending)
@@ -232,6 +251,7 @@ static void end(struct loader *loader)
 	for (size_t i = 0; i < loader->program_count; i++) {
 		if (loader->programs[i].object)
 			object_detach(loader->programs[i].object);
+		interfaces_detach(&loader->programs[i]);
 	}
 	server_end(loader);
 }
@@ -250,6 +270,7 @@ static void warn_about_files(const struct loader *loader)
 int loader_run(const struct config *config, int argc, char **argv, server_main_fn server_main)
 {
 	LOADER loader = { .config = config,
+			  .first_config = config,
 			  .program_dir = config->program_dir,
 			  .argc = argc,
 			  .argv = argv,
@@ -258,6 +279,7 @@ int loader_run(const struct config *config, int argc, char **argv, server_main_f
 			  .server = { .socket = -1 },
 			  .data_dir = -1,
 			  .signals = -1,
+			  .interfaces = -1,
 			  .statistics = -1,
 			  .exit_status = EXIT_SUCCESS };
 	char error[MESSAGE_TEXT_SIZE];
@@ -265,7 +287,8 @@ int loader_run(const struct config *config, int argc, char **argv, server_main_f
 	kernel_features_init(&loader.kernel);
 	if (open_tables(&loader) < 0 || program_dir_read(&loader, true) < 0)
 		return EXIT_FAILURE;
-	if (programs_check(&loader, config, error, sizeof(error)) < 0) {
+	if (programs_check(&loader, config, error, sizeof(error)) < 0 ||
+	    secrets_open(&loader, error, sizeof(error)) < 0) {
 		fprintf(stderr, "ebpf-server: %s\n", error);
 		return EXIT_USAGE;
 	}

@@ -185,6 +185,13 @@ void message_format(char *field, size_t size, const char *format, ...)
 		trim_partial_sequence(field, size - 1);
 }
 
+void message_append(char *field, size_t size, const char *separator, const char *more)
+{
+	size_t length = strlen(field);
+
+	message_format(field + length, size - length, "%s%s", length ? separator : "", more);
+}
+
 const char *program_status_name(enum program_status status)
 {
 	static const char *const names[] = {

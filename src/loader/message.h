@@ -21,6 +21,7 @@
 #define MESSAGE_TEXT_SIZE 320
 #define MESSAGE_VALUE_SIZE 64
 #define MESSAGE_MAX_PROGRAMS 128
+#define MESSAGE_SECRET_MAX_BYTES (1u << 20)
 
 enum message_type {
 	/* loader to server */
@@ -58,6 +59,10 @@ enum message_type {
 	MESSAGE_SET_PARAMETER,
 	/* request, program */
 	MESSAGE_ASK_STATISTICS,
+	/* request, numbers[0] enum shared_list, numbers[1] entries, numbers[2] the list's option
+	 * (its mode is the loader's business); fd: the image (loader/shared_list.h), none when the
+	 * list is empty. Each server begins by telling every list. */
+	MESSAGE_SET_LIST,
 	/* the server asks for an orderly end: result 0, or -errno when it failed; text says why */
 	MESSAGE_STOP,
 
@@ -65,6 +70,15 @@ enum message_type {
 
 	/* numbers[0]: enum log_level, changed by SIGHUP */
 	MESSAGE_LOG_LEVEL,
+	/* fd: a sealed memfd with the text of the credentials file, read again and good */
+	MESSAGE_CREDENTIALS,
+	/* fd: the same with certificate chain and key in one PEM text */
+	MESSAGE_CERTIFICATE,
+	/* program, name of a network interface, status (enum interface_direction), hook (the mode
+	 * it is attached in, "" when it is not), reason (why not, or not in a better one);
+	 * numbers[0]: its place in the program's list, numbers[1]: how many the list has. A list
+	 * is told whole; one message without a name says that it is empty. */
+	MESSAGE_INTERFACE,
 };
 
 enum program_status {
@@ -110,6 +124,9 @@ int message_receive(int socket, struct message *ret_message, int *ret_fd);
 #define message_set_text(field, ...) message_format((field), sizeof(field), __VA_ARGS__)
 void message_format(char *field, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Adds to the text of a field, after the separator where there is some already. */
+void message_append(char *field, size_t size, const char *separator, const char *more);
 
 /* "disabled", "loading", "running", "waiting", "failed". */
 const char *program_status_name(enum program_status status);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "loader/libbpf_log.h"
 #include "loader/rodata.h"
+#include "loader/shared_maps.h"
 
 /* The kernel's own, never meant for user space and yet returned by attach: no trampolines on this
  * architecture. strerror(3) does not know it. */
@@ -106,7 +107,7 @@ static int share_maps(struct bpf_object *bpf, const struct bpf_object *from)
 		const struct bpf_map *other;
 		int r;
 
-		if (bpf_map__is_internal(map))
+		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map))
 			continue;
 		other = bpf_object__find_map_by_name(from, bpf_map__name(map));
 		if (!other)
@@ -118,15 +119,44 @@ static int share_maps(struct bpf_object *bpf, const struct bpf_object *from)
 	return 0;
 }
 
+/* Types up to the ring buffer's are in every kernel that takes these objects at all. What kernel or
+ * libbpf does not know is not made, and a function that needs it does not load. */
+static int leave_out_maps(struct bpf_object *bpf)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, bpf)
+	{
+		int r = 1;
+
+		if (bpf_map__type(map) > BPF_MAP_TYPE_RINGBUF)
+			r = libbpf_probe_bpf_map_type(bpf_map__type(map), NULL);
+		if (r == 0 || r == -EOPNOTSUPP)
+			r = bpf_map__set_autocreate(map, false);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int prepare(const struct object *object, struct bpf_object *bpf,
-		   const struct bpf_object *maps_from)
+		   const struct bpf_object *maps_from, char *error, size_t error_size)
 {
 	int r = rings_prepare(bpf, object->ring_bytes);
+
+	if (!r)
+		r = leave_out_maps(bpf);
 
 	if (!r && object->rodata)
 		r = rodata_put(bpf, object->rodata, object->rodata_size);
 	if (!r && maps_from)
 		r = share_maps(bpf, maps_from);
+	if (r < 0) {
+		message_format(error, error_size, "cannot prepare its maps: %s", strerror(-r));
+		return r;
+	}
+	if (!maps_from && object->shared)
+		r = shared_maps_give(object->shared, bpf, error, error_size);
 	return r;
 }
 
@@ -149,12 +179,9 @@ static int load_best(struct object *object, const struct bpf_object *maps_from, 
 		r = hooks_select(object->hooks, object->kernel, bpf, error, error_size);
 		if (r < 0)
 			return r;
-		r = prepare(object, bpf, maps_from);
-		if (r < 0) {
-			message_format(error, error_size, "cannot prepare its maps: %s",
-				       strerror(-r));
+		r = prepare(object, bpf, maps_from, error, error_size);
+		if (r < 0)
 			return r;
-		}
 		r = bpf_object__load(bpf);
 		if (r == 0) {
 			bpf_object__close(object->bpf);
@@ -181,6 +208,19 @@ static size_t count_functions(const struct bpf_object *bpf)
 	return count;
 }
 
+struct constants {
+	const struct bpf_object *bpf;
+	const struct object *object;
+};
+
+static int is_set(void *context, const char *name)
+{
+	const struct constants *constants = context;
+
+	return rodata_is_set(constants->bpf, constants->object->rodata,
+			     constants->object->rodata_size, name);
+}
+
 /* What is the same for every try: the choice, and the parameters. */
 static int read_object(struct object *object, const struct object_options *options, char *error,
 		       size_t error_size)
@@ -193,13 +233,21 @@ static int read_object(struct object *object, const struct object_options *optio
 	r = hooks_new(bpf, &object->hooks, error, error_size);
 	if (r < 0)
 		return r;
+	if (hooks_need_interfaces(object->hooks) && !options->interfaces) {
+		message_format(error, error_size, "runs when an interface is named: --interface");
+		return -ENODEV;
+	}
 	object->link_count = count_functions(bpf);
 	object->links = calloc(object->link_count + 1, sizeof(struct bpf_link *));
 	if (!object->links) {
 		message_format(error, error_size, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	return rodata_make(bpf, options, &object->rodata, &object->rodata_size, error, error_size);
+	r = rodata_make(bpf, options, &object->rodata, &object->rodata_size, error, error_size);
+	if (r < 0)
+		return r;
+	return hooks_set_parameters(object->hooks, is_set, &(struct constants){ bpf, object },
+				    error, error_size);
 }
 
 int object_load(const char *name, const void *bytes, size_t size,
@@ -218,10 +266,13 @@ int object_load(const char *name, const void *bytes, size_t size,
 	object->size = size;
 	object->kernel = options->kernel;
 	object->ring_bytes = options->ring_bytes;
+	object->shared = options->shared;
 	r = read_object(object, options, error, error_size);
 	if (r < 0)
 		return r;
 	r = load_best(object, options->replaces ? options->replaces->bpf : NULL, error, error_size);
+	if (!r && object->shared)
+		r = shared_maps_keep(object->shared, object->bpf, error, error_size);
 	if (r < 0)
 		return r;
 	*ret_object = TAKE(object);
@@ -251,7 +302,8 @@ static const struct bpf_program *attach_functions(struct object *object, int *re
 	while ((program = bpf_object__next_program(object->bpf, program))) {
 		size_t place = i++;
 
-		if (!bpf_program__autoload(program))
+		if (!bpf_program__autoload(program) ||
+		    hooks_is_on_interface(object->hooks, bpf_program__name(program)))
 			continue;
 		object->links[place] = bpf_program__attach(program);
 		if (!object->links[place]) {
@@ -305,4 +357,20 @@ const char *object_hook(const struct object *object)
 const char *object_fallback_reason(const struct object *object)
 {
 	return hooks_reason(object->hooks);
+}
+
+bool object_needs_interfaces(const struct object *object)
+{
+	return hooks_need_interfaces(object->hooks);
+}
+
+int object_interface_function(const struct object *object, enum interface_direction direction,
+			      unsigned int after, unsigned int *ret_rank,
+			      enum interface_hook *ret_hook)
+{
+	const char *name = hooks_on_interface(object->hooks, direction, after, ret_rank, ret_hook);
+	const struct bpf_program *program =
+		name ? bpf_object__find_program_by_name(object->bpf, name) : NULL;
+
+	return program ? bpf_program__fd(program) : -ENOENT;
 }

@@ -38,7 +38,7 @@ int object_each_map(const struct object *object,
 		int fd = bpf_map__fd(map);
 		int r;
 
-		if (bpf_map__is_internal(map))
+		if (bpf_map__is_internal(map) || !bpf_map__autocreate(map))
 			continue;
 		if (bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF) {
 			own = read_only_fd(map);

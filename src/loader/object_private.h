@@ -14,6 +14,7 @@ struct object {
 	size_t size;
 	struct kernel_features *kernel;
 	uint32_t ring_bytes;
+	struct shared_maps *shared;
 	/* .rodata with the settings in it, given to each new try; NULL when there is none. */
 	void *rodata;
 	size_t rodata_size;

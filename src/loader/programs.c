@@ -107,6 +107,7 @@ int programs_open(struct loader *loader)
 
 void program_fini(struct program *program)
 {
+	interfaces_detach(program);
 	object_unload(TAKE(program->object));
 	program_schema_free(TAKE(program->schema));
 	free(TAKE(program->values));

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "loader/internal.h"
+#include "loader/object.h"
 
 /* ---- what only a new start applies ---- */
 
@@ -35,14 +36,18 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 	} fixed[] = {
 		{ "addr", same_text(old->api.text, new->api.text) },
 		{ "metrics-addr", same_text(old->metrics.text, new->metrics.text) },
+		{ "credentials", same_text(old->credentials, new->credentials) },
+		{ "tls-cert", same_text(old->tls_cert, new->tls_cert) },
+		{ "tls-key", same_text(old->tls_key, new->tls_key) },
+		{ "protect-metrics", old->protect_metrics == new->protect_metrics },
+		{ "open-loopback", old->open_loopback == new->open_loopback },
+		{ "query-timeout", old->query_timeout_ns == new->query_timeout_ns },
 		{ "memory", old->memory == new->memory },
 		{ "max-series", old->max_series == new->max_series },
 		{ "ring", old->ring_bytes == new->ring_bytes },
 		{ "print", old->print == new->print },
 		{ "data-dir", same_text(old->data_dir, new->data_dir) },
 		{ "program-dir", same_text(old->program_dir, new->program_dir) },
-		{ "interface", same_list(old->interfaces, old->interface_count, new->interfaces,
-					 new->interface_count) },
 	};
 	BUFFER names = BUFFER_INIT;
 	FREE char *text = NULL;
@@ -84,6 +89,14 @@ void loader_apply_statistics(struct loader *loader)
 	}
 }
 
+static void apply_ip_list_mode(struct loader *loader)
+{
+	int r = list_maps_set_option(loader->lists, SHARED_IPS, loader->config->ip_list_mode);
+
+	if (r < 0)
+		log_warn("ip-list-mode stays as it was: %s", strerror(-r));
+}
+
 /* Only what the file changed: a parameter set through the API stays unless the file says
  * otherwise now. */
 static void apply_values(struct loader *loader, struct program *program, const struct config *old,
@@ -123,6 +136,27 @@ static void introduce(struct loader *loader, struct program *program, const stru
 	program_introduce(loader, program, wanted);
 }
 
+static bool same_interfaces(const struct config *a, const struct config *b)
+{
+	return same_list(a->interfaces, a->interface_count, b->interfaces, b->interface_count);
+}
+
+/* Of one that is switched on, whether it had any or not. */
+static void apply_interfaces(struct loader *loader, struct program *program)
+{
+	if (program->object && !object_needs_interfaces(program->object))
+		return;
+	if (program->object && loader->config->interface_count) {
+		interfaces_configure(loader, program);
+		return;
+	}
+	if (program->object)
+		program_unload(loader, program);
+	else if (!program->lacks_interface)
+		return;
+	program_start(loader, program);
+}
+
 static void apply_config(struct loader *loader, struct program *program, const struct config *old,
 			 const struct config *new)
 {
@@ -130,6 +164,8 @@ static void apply_config(struct loader *loader, struct program *program, const s
 
 	if (program->schema)
 		apply_values(loader, program, old, new);
+	if (program->enabled && !same_interfaces(old, new))
+		apply_interfaces(loader, program);
 	if (wanted == program_is_wanted(program, old))
 		return;
 	if (wanted)
@@ -174,6 +210,8 @@ void loader_reload(struct loader *loader)
 	char error[MESSAGE_TEXT_SIZE] = "";
 	int r;
 
+	/* Whatever becomes of the rest: a token that was withdrawn must not stay. */
+	secrets_reload(loader);
 	/* First: the configuration may name what is new. */
 	program_dir_read(loader, false);
 	r = config_reload(loader->argc, loader->argv, &new, error, sizeof(error));
@@ -193,6 +231,8 @@ void loader_reload(struct loader *loader)
 	if (loader->config->log_level != old->log_level)
 		apply_log_level(loader, loader->config->log_level);
 	loader_apply_statistics(loader);
+	apply_ip_list_mode(loader);
+	interfaces_watch(loader);
 	apply_programs(loader, old, loader->config);
 	log_info("configuration read again");
 }

@@ -2,9 +2,12 @@
 /* What the server asks for. It parses what comes from the network, so nothing that it says is
  * believed. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "loader/internal.h"
 #include "loader/object.h"
@@ -128,6 +131,30 @@ static void (*const handlers[])(struct loader *loader, struct program *program,
 	[MESSAGE_ASK_STATISTICS] = tell_statistics,
 };
 
+static void set_list(struct loader *loader, const struct message *request, int fd)
+{
+	struct shared_list_image image = { .fd = fd, .option = (uint32_t)request->numbers[2] };
+	char error[MESSAGE_TEXT_SIZE] = "";
+	enum shared_list which;
+	int r;
+
+	/* Of addresses the option is the mode: nothing that the server has a say in. */
+	if (request->numbers[0] >= SHARED_LISTS || request->numbers[1] > UINT32_MAX ||
+	    request->numbers[2] > (request->numbers[0] == SHARED_PROCESSES)) {
+		answer(loader, request, -EINVAL, "no such list");
+		return;
+	}
+	which = (enum shared_list)request->numbers[0];
+	image.count = (uint32_t)request->numbers[1];
+	if (which == SHARED_IPS)
+		image.option = loader->config->ip_list_mode;
+	r = list_maps_set(loader->lists, which, &image, error, sizeof(error));
+	if (r < 0)
+		log_warn("%s: %s", shared_list_kinds[which].map, error);
+	loader->lists_told |= 1u << which;
+	answer(loader, request, r, error);
+}
+
 static void stop(struct loader *loader, const struct message *request)
 {
 	const char *why = *request->text ? request->text : "it gives no reason";
@@ -141,10 +168,14 @@ static void stop(struct loader *loader, const struct message *request)
 	}
 }
 
-static void handle(struct loader *loader, const struct message *request)
+static void handle(struct loader *loader, const struct message *request, int fd)
 {
 	if (request->type == MESSAGE_STOP) {
 		stop(loader, request);
+		return;
+	}
+	if (request->type == MESSAGE_SET_LIST) {
+		set_list(loader, request, fd);
 		return;
 	}
 	if (request->type >= ARRAY_SIZE(handlers) || !handlers[request->type]) {
@@ -161,13 +192,44 @@ static void handle(struct loader *loader, const struct message *request)
 void requests_hear(struct loader *loader)
 {
 	struct message request;
-	CLOSE int fd = -1; /* none is asked for */
+	CLOSE int fd = -1;
 	int r = message_receive(loader->server.socket, &request, &fd);
 
 	if (r == 0)
-		handle(loader, &request);
+		handle(loader, &request, fd);
 	else if (r == -EPIPE)
 		close(TAKE_FD(loader->server.socket)); /* its death is reported by SIGCHLD */
 	else if (r != -EAGAIN)
 		server_give_up(loader, "it sent what is no message");
+}
+
+/* ---- lists before programs ---- */
+
+#define LISTS_TIMEOUT_NS NS_PER_SECOND
+#define ALL_LISTS ((1u << SHARED_LISTS) - 1)
+
+/* Without hearing it: whatever else comes is no matter of this moment. */
+static bool next_is_list(int socket)
+{
+	uint32_t type = 0;
+
+	return recv(socket, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT) == sizeof(type) &&
+	       type == MESSAGE_SET_LIST;
+}
+
+void requests_await_lists(struct loader *loader)
+{
+	uint64_t deadline = clock_boot_ns() + LISTS_TIMEOUT_NS, now;
+
+	while (loader->lists_told != ALL_LISTS && loader->server.socket >= 0 &&
+	       (now = clock_boot_ns()) < deadline) {
+		struct pollfd entry = { .fd = loader->server.socket, .events = POLLIN };
+
+		if (poll(&entry, 1, (int)((deadline - now) / NS_PER_MS) + 1) > 0) {
+			if (!next_is_list(entry.fd))
+				break;
+			requests_hear(loader);
+		}
+	}
+	loader->lists_told = ALL_LISTS;
 }

@@ -14,6 +14,7 @@
 #define SECTION ".rodata"
 #define WAKEUP_SUFFIX "_wakeup_bytes"
 #define WAKEUP_PART 16 /* of a ring: the fill at which the reader is called */
+#define OWN_PID "own_pid"
 #define RING_LIMIT (1u << 30)
 
 /* ---- rings ---- */
@@ -124,6 +125,9 @@ static int set_all(const struct constants *constants, const struct bpf_object *b
 {
 	int r = set_wakeups(constants, bpf, options->ring_bytes, error, error_size);
 
+	if (!r && find_constant(constants, OWN_PID))
+		r = set_constant(constants, OWN_PID, &options->own_pid, sizeof(options->own_pid),
+				 error, error_size);
 	for (size_t i = 0; !r && i < options->setting_count; i++) {
 		const struct object_setting *setting = &options->settings[i];
 
@@ -172,6 +176,22 @@ int rodata_make(struct bpf_object *bpf, const struct object_options *options, vo
 		return r;
 	*ret_bytes = TAKE(bytes);
 	*ret_size = constants.size;
+	return 0;
+}
+
+int rodata_is_set(const struct bpf_object *bpf, const void *bytes, size_t size, const char *name)
+{
+	const struct constants constants = { .btf = bpf_object__btf(bpf),
+					     .section = find_section(bpf_object__btf(bpf)) };
+	const struct btf_var_secinfo *info =
+		bytes && constants.section ? find_constant(&constants, name) : NULL;
+
+	if (!info || (size_t)info->offset + info->size > size)
+		return -ENOENT;
+	for (uint32_t i = 0; i < info->size; i++) {
+		if (((const uint8_t *)bytes)[info->offset + i])
+			return 1;
+	}
 	return 0;
 }
 

@@ -10,11 +10,13 @@
 struct bpf_object;
 struct object_options;
 
-/* The object's .rodata with the settings in it and `<ring>_wakeup_bytes` of each ring; NULL
- * when it has none. The caller frees it. 0, or -errno with a line in `error`: -ENOENT for a
+/* The object's .rodata with the settings in it, `<ring>_wakeup_bytes` of each ring and `own_pid`;
+ * NULL when it has none. The caller frees it. 0, or -errno with a line in `error`: -ENOENT for a
  * name that is no constant, -EINVAL for a value of another size. */
 int rodata_make(struct bpf_object *bpf, const struct object_options *options, void **ret_bytes,
 		size_t *ret_size, char *error, size_t error_size);
+/* Whether a constant of such bytes is not all zeros; -ENOENT when there is none of this name. */
+int rodata_is_set(const struct bpf_object *bpf, const void *bytes, size_t size, const char *name);
 /* Puts it into an opened object of the same bytes. 0 or -errno. */
 int rodata_put(struct bpf_object *bpf, const void *bytes, size_t size);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "loader/internal.h"
 #include "loader/object.h"
@@ -37,7 +38,10 @@ static int load(struct loader *loader, struct program *program, const struct obj
 		.kernel = &loader->kernel,
 		.settings = settings,
 		.ring_bytes = loader->config->ring_bytes,
+		.interfaces = loader->config->interface_count > 0,
+		.own_pid = loader->own_pid,
 		.replaces = replaces,
+		.shared = loader->shared,
 	};
 
 	if (!settings) {
@@ -90,6 +94,13 @@ void program_unload(struct loader *loader, struct program *program)
 	if (!program->object)
 		return;
 	object_detach(program->object);
+	if (program->attachment_count) {
+		interfaces_detach(program);
+		announce_interfaces(loader, program);
+		/* There may be others of ours that wait for the place. */
+		if (loader->look_at)
+			loader->look_at = clock_boot_ns();
+	}
 	program->attached = false;
 	keep_ledgers(loader, program);
 	announce_unloaded(loader, program);
@@ -98,17 +109,17 @@ void program_unload(struct loader *loader, struct program *program)
 
 /* ---- on and off ---- */
 
-static void set_status(struct loader *loader, struct program *program, enum program_status status)
+void program_set_status(struct loader *loader, struct program *program, enum program_status status)
 {
 	program->status = status;
-	if (status != PROGRAM_FAILED)
+	if (status == PROGRAM_LOADING || status == PROGRAM_RUNNING)
 		program->error[0] = '\0';
 	announce_program(loader, program);
 }
 
 static int fail(struct loader *loader, struct program *program, int error)
 {
-	set_status(loader, program, PROGRAM_FAILED);
+	program_set_status(loader, program, PROGRAM_FAILED);
 	log_warn("%s: %s", program->name, program->error);
 	return error;
 }
@@ -119,21 +130,46 @@ static int refuse(struct loader *loader, struct program *program)
 	return fail(loader, program, -EINVAL);
 }
 
+/* With no interface named there is nothing to run on, and that is no failure. */
+static int keep_off(struct loader *loader, struct program *program)
+{
+	program->lacks_interface = true;
+	program_set_status(loader, program, PROGRAM_DISABLED);
+	log_info("%s: %s", program->name, program->error);
+	return -EINVAL;
+}
+
+static void log_hooks(const struct program *program)
+{
+	const char *hook = object_hook(program->object);
+	const char *reason = object_fallback_reason(program->object);
+
+	if (*hook || *reason)
+		log_info("%s: attached (%s)%s%s", program->name, hook,
+			 *reason ? "; better hooks do not work here: " : "", reason);
+}
+
 int program_start(struct loader *loader, struct program *program)
 {
-	const char *reason;
 	int r;
 
 	program->enabled = true;
+	program->lacks_interface = false;
+	if (program->object && object_needs_interfaces(program->object))
+		return interfaces_attach(loader, program);
 	if (program->object)
 		return 0;
 	if (!program->schema)
 		return refuse(loader, program);
 	if (program->status != PROGRAM_LOADING)
-		set_status(loader, program, PROGRAM_LOADING);
+		program_set_status(loader, program, PROGRAM_LOADING);
 	r = load(loader, program, NULL, &program->object, program->error, sizeof(program->error));
+	if (r == -ENODEV)
+		return keep_off(loader, program);
 	if (r < 0)
 		return fail(loader, program, r);
+	requests_await_lists(loader);
+	list_maps_fill(loader->lists);
 	/* The ring is read before the first event can be in it. */
 	announce_maps(loader, program);
 	r = object_attach(program->object, program->error, sizeof(program->error));
@@ -141,11 +177,11 @@ int program_start(struct loader *loader, struct program *program)
 		program_unload(loader, program);
 		return fail(loader, program, r);
 	}
+	log_hooks(program);
+	if (object_needs_interfaces(program->object))
+		return interfaces_attach(loader, program);
 	program->attached = true;
-	set_status(loader, program, PROGRAM_RUNNING);
-	reason = object_fallback_reason(program->object);
-	log_info("%s: attached (%s)%s%s", program->name, object_hook(program->object),
-		 *reason ? "; better hooks do not work here: " : "", reason);
+	program_set_status(loader, program, PROGRAM_RUNNING);
 	return 0;
 }
 
@@ -154,8 +190,10 @@ void program_stop(struct loader *loader, struct program *program)
 	bool was_enabled = program->enabled;
 
 	program->enabled = false;
+	program->lacks_interface = false;
 	program_unload(loader, program);
-	set_status(loader, program, PROGRAM_DISABLED);
+	program->error[0] = '\0';
+	program_set_status(loader, program, PROGRAM_DISABLED);
 	if (was_enabled)
 		log_info("%s: switched off", program->name);
 }
@@ -200,6 +238,8 @@ static int replace(struct loader *loader, struct program *program, char *error, 
 
 	if (!r)
 		r = object_attach(next, error, error_size);
+	if (!r)
+		r = interfaces_move(program, next, error, error_size);
 	if (r < 0)
 		return r;
 	object_unload(program->object);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -30,6 +31,21 @@
 
 /* ---- the child ---- */
 
+/* Connections on two listeners, and maps of programs. A soft limit of 1,024, which is what most
+ * start with, is for select(2). Where the hard limit is lower, the API takes fewer connections. */
+#define DESCRIPTORS 8192
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_debug("RLIMIT_NOFILE: %s", strerror(errno));
+}
+
 /* What libraries read from files once, later, has to be read now. */
 static void read_what_will_be_hidden(void)
 {
@@ -51,19 +67,32 @@ __attribute__((noreturn)) static void run_server(const struct loader *loader, in
 		.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
 		.data_dir = -1,
 		.possible_cpus = loader->possible_cpus,
+		/* This process's copies. */
+		.credentials = loader->credentials,
+		.certificate = loader->certificate,
+		.own_pid = loader->own_pid,
 		.accounts = loader->accounts,
 		.generation = loader->server.generation,
 	};
 	struct confine_directory data = { .fd = loader->data_dir,
 					  .path = loader->config->data_dir };
-	const int kept[] = { start.socket,    start.api_listener, start.metrics_listener,
-			     start.kallsyms,  start.kernel_btf,	  start.statm,
-			     loader->data_dir };
+	const int kept[] = { start.socket,
+			     start.api_listener,
+			     start.metrics_listener,
+			     start.kallsyms,
+			     start.kernel_btf,
+			     start.statm,
+			     loader->data_dir,
+			     list_maps_image(loader->lists, SHARED_IPS).fd,
+			     list_maps_image(loader->lists, SHARED_PROCESSES).fd };
 	char error[MESSAGE_TEXT_SIZE] = "its descriptors";
 	int status;
 
+	for (enum shared_list list = 0; list < SHARED_LISTS; list++)
+		start.lists[list] = list_maps_image(loader->lists, list);
 	prctl(PR_SET_NAME, (unsigned long)SERVER_PROCESS_NAME, 0UL, 0UL, 0UL);
 	read_what_will_be_hidden();
+	raise_descriptor_limit();
 	if (confine_descriptors(kept, ARRAY_SIZE(kept)) < 0 ||
 	    confine(parent, data.fd >= 0 ? &data : NULL, error, sizeof(error)) < 0) {
 		log_error("cannot confine the server: %s", error);

@@ -30,6 +30,8 @@ struct control {
 	int kernel_btf_fd;
 	struct btf *kernel_btf; /* the hearing thread's */
 	bool ready;
+	int (*take)(void *context, uint32_t type, const char *text, size_t length); /* or NULL */
+	void *take_context;
 
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
@@ -64,6 +66,14 @@ void control_free(struct control *control)
 	pthread_cond_destroy(&control->answered);
 	pthread_mutex_destroy(&control->lock);
 	free(control);
+}
+
+void control_pass_on(struct control *control,
+		     int (*take)(void *context, uint32_t type, const char *text, size_t length),
+		     void *context)
+{
+	control->take = take;
+	control->take_context = context;
 }
 
 /* ---- hearing ---- */
@@ -137,6 +147,21 @@ static int set_log_level(uint64_t level)
 	return 0;
 }
 
+static int pass_on(struct control *control, uint32_t type, int fd)
+{
+	BUFFER text = BUFFER_INIT;
+	int rc;
+
+	if (!control->take)
+		return 0;
+	rc = pipeline_read_file(fd, MESSAGE_SECRET_MAX_BYTES, &text);
+	if (!rc)
+		rc = control->take(control->take_context, type, text.data, text.length);
+	if (text.data)
+		explicit_bzero(text.data, text.capacity);
+	return rc;
+}
+
 static void apply(struct control *control, const struct message *message, int *fd)
 {
 	int rc = 0;
@@ -167,7 +192,14 @@ static void apply(struct control *control, const struct message *message, int *f
 	case MESSAGE_LOG_LEVEL:
 		rc = set_log_level(message->numbers[0]);
 		break;
+	case MESSAGE_INTERFACE:
+		rc = pipeline_interface(control->pipeline, message);
+		break;
 	case MESSAGE_READY:
+		break;
+	case MESSAGE_CREDENTIALS:
+	case MESSAGE_CERTIFICATE:
+		rc = pass_on(control, message->type, *fd);
 		break;
 	default:
 		rc = -EPROTO;
@@ -265,8 +297,8 @@ static int wait_for_answer(struct control *control, struct waiter *waiter, int t
 	return rc;
 }
 
-int control_request(struct control *control, struct message *message, int timeout_ms, char *error,
-		    size_t error_size)
+int control_request_with(struct control *control, struct message *message, int fd, int timeout_ms,
+			 char *error, size_t error_size)
 {
 	struct waiter waiter = { .error = error, .error_size = error ? error_size : 0 };
 	int rc;
@@ -281,7 +313,7 @@ int control_request(struct control *control, struct message *message, int timeou
 
 	/* Sent without the lock: a full socket must not keep answers from being heard. */
 	message->request = waiter.request;
-	rc = message_send(control->socket, message, -1);
+	rc = message_send(control->socket, message, fd);
 
 	pthread_mutex_lock(&control->lock);
 	if (rc == 0)
@@ -291,6 +323,12 @@ int control_request(struct control *control, struct message *message, int timeou
 	forget(control, &waiter);
 	pthread_mutex_unlock(&control->lock);
 	return rc;
+}
+
+int control_request(struct control *control, struct message *message, int timeout_ms, char *error,
+		    size_t error_size)
+{
+	return control_request_with(control, message, -1, timeout_ms, error, error_size);
 }
 
 int control_refresh_statistics(struct control *control, uint32_t program, int timeout_ms)

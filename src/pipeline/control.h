@@ -21,6 +21,13 @@ struct control *control_new(int socket, struct pipeline *pipeline, int kernel_bt
 void control_free(struct control *control);
 DEFINE_CLEANUP(control, control_free)
 
+/* Has `take` called, on the thread in control_run(), with what is none of the pipeline's business:
+ * the texts that come with MESSAGE_CREDENTIALS and MESSAGE_CERTIFICATE, wiped after the call. It
+ * returns 0 or -errno, which is logged. To be called before control_run(). */
+void control_pass_on(struct control *control,
+		     int (*take)(void *context, uint32_t type, const char *text, size_t length),
+		     void *context);
+
 /* Hears the loader until it goes or `stop_fd` (-1: none) becomes readable. Returns 0 when stopped,
  * -EPIPE when the loader is gone; requests that wait then get -EPIPE. Calls `ready` once when every
  * program was tried (may be NULL). */
@@ -31,6 +38,9 @@ int control_run(struct control *control, int stop_fd, void (*ready)(void *contex
  * `error`; -ETIMEDOUT or -EPIPE with words of its own. Any thread but the one in control_run(). */
 int control_request(struct control *control, struct message *message, int timeout_ms, char *error,
 		    size_t error_size);
+/* The same with a descriptor, -1 for none, which stays the caller's. */
+int control_request_with(struct control *control, struct message *message, int fd, int timeout_ms,
+			 char *error, size_t error_size);
 /* Asks for the run counts of a program and waits until they are in its view. Errors as above. */
 int control_refresh_statistics(struct control *control, uint32_t program, int timeout_ms);
 

@@ -168,6 +168,8 @@ size_t pipeline_round(struct pipeline *pipeline);
 
 int reader_init(struct pipeline *pipeline);
 void reader_fini(struct pipeline *pipeline);
+/* Wakes whoever subscribed. Any thread. */
+void reader_wake_subscribers(struct pipeline *pipeline);
 /* Begins, or ends, to read a ring, and waits until the reader has done so. After a removal nobody
  * else knows the source. */
 int reader_add(struct pipeline *pipeline, struct source *source);
@@ -208,6 +210,11 @@ struct kept_map {
 };
 #define KEPT_MAPS 16
 
+struct interface_list {
+	struct interface_view *items;
+	size_t count, total; /* total: as many as it is to have */
+};
+
 struct program {
 	char name[MESSAGE_NAME_SIZE];
 	enum program_status status;
@@ -225,7 +232,10 @@ struct program {
 	uint64_t run_count, run_time_ns;
 	struct kept_map maps[KEPT_MAPS];
 	size_t map_count;
+	struct interface_list interfaces, coming; /* coming: control thread only */
 };
+
+void interface_list_free(struct interface_list *list);
 
 /* The stream of this number, or NULL. Any thread. */
 static inline struct stream *pipeline_stream(const struct pipeline *pipeline, size_t number)

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/memory.h"
+#include "loader/interface_link.h"
 #include "loader/message.h"
 #include "schema/schema.h"
 #include "store/store.h"
@@ -66,6 +67,9 @@ int pipeline_object(struct pipeline *pipeline, const struct message *message, in
 int pipeline_map(struct pipeline *pipeline, const struct message *message, int fd);
 /* The value of a parameter (MESSAGE_PARAMETER). 0, -EINVAL, -ENOENT (no such program), -ENOMEM. */
 int pipeline_parameter(struct pipeline *pipeline, const struct message *message);
+/* One of a program's network interfaces (MESSAGE_INTERFACE); the list is shown when it is whole. 0,
+ * -ENOENT (no such program), -EINVAL, -ENOMEM. */
+int pipeline_interface(struct pipeline *pipeline, const struct message *message);
 /* Run counts (MESSAGE_STATISTICS). */
 void pipeline_statistics(struct pipeline *pipeline, const struct message *message);
 /* The program was unloaded: drains and closes its rings; its counts stay in the ledger. Returns
@@ -83,7 +87,8 @@ bool pipeline_alive(const struct pipeline *pipeline);
 /* Nanoseconds since the reader thread last came round all rings; 0 when it does not run. */
 uint64_t pipeline_drain_lag(const struct pipeline *pipeline);
 /* A descriptor that becomes readable (eventfd semantics, non-blocking) after new events were
- * published; for followers. Returns fd or -errno. The caller unsubscribes, then closes it. */
+ * published, and after a program changed; for followers. Returns fd or -errno. The caller
+ * unsubscribes, then closes it. */
 int pipeline_subscribe(struct pipeline *pipeline);
 void pipeline_unsubscribe(struct pipeline *pipeline, int fd);
 
@@ -139,6 +144,16 @@ int pipeline_program_view(const struct pipeline *pipeline, size_t number,
 			  struct program_view *ret_view);
 /* Its number, or -ENOENT. */
 int pipeline_find_program(const struct pipeline *pipeline, const char *name);
+/* A network interface that a program attaches to, in one direction. */
+struct interface_view {
+	char name[MESSAGE_NAME_SIZE];
+	enum interface_direction direction;
+	char mode[32];			/* "xdp native"; "" while it is not attached */
+	char reason[MESSAGE_TEXT_SIZE]; /* why not, or not in a better mode; "" */
+};
+/* A copy for the caller to free. 0, -ENOENT, -ENOMEM. */
+int pipeline_program_interfaces(const struct pipeline *pipeline, size_t number,
+				struct interface_view **ret_list, size_t *ret_count);
 /* A map of metrics of a program that is loaded, or its sums: a descriptor of the caller's, or
  * -ENOENT, -errno. The generation is another one when the map is not the one that it was. */
 int pipeline_open_map(const struct pipeline *pipeline, uint32_t program, const char *map,

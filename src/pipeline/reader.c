@@ -214,7 +214,7 @@ static void finish_sync(struct pipeline *pipeline)
 	pthread_mutex_unlock(&pipeline->sync_lock);
 }
 
-static void wake_subscribers(struct pipeline *pipeline)
+void reader_wake_subscribers(struct pipeline *pipeline)
 {
 	if (!atomic_load_explicit(&pipeline->subscriber_count, memory_order_relaxed))
 		return;
@@ -249,7 +249,7 @@ size_t pipeline_round(struct pipeline *pipeline)
 	}
 	finish_sync(pipeline);
 	if (pipeline->news) {
-		wake_subscribers(pipeline);
+		reader_wake_subscribers(pipeline);
 		if (pipeline->history)
 			history_wake(pipeline->history);
 	}

@@ -39,6 +39,8 @@ static void program_free(struct program *program)
 	if (!program)
 		return;
 	maps_close(program);
+	interface_list_free(&program->interfaces);
+	interface_list_free(&program->coming);
 	free(program->settings);
 	free(program);
 }
@@ -119,6 +121,7 @@ int pipeline_program(struct pipeline *pipeline, const struct message *message)
 	message_set_text(program->text, "%s", message->text);
 	pipeline->programs[message->program] = program;
 	pthread_mutex_unlock(&pipeline->registry);
+	reader_wake_subscribers(pipeline);
 	return 0;
 }
 
@@ -273,6 +276,7 @@ int pipeline_parameter(struct pipeline *pipeline, const struct message *message)
 		setting->size = message->value_size;
 	}
 	pthread_mutex_unlock(&pipeline->registry);
+	reader_wake_subscribers(pipeline);
 	return setting ? 0 : -ENOMEM;
 }
 

@@ -41,10 +41,17 @@ static bool same_field(const struct field *a, const struct field *b)
 	       same_enumeration(&a->enumeration, &b->enumeration);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
 bool stream_schema_same(const struct stream_schema *a, const struct stream_schema *b)
 {
 	if (a->record_size != b->record_size || a->minimum_size != b->minimum_size ||
-	    a->field_count != b->field_count)
+	    a->field_count != b->field_count || !same_text(a->print_line, b->print_line) ||
+	    !same_text(a->print_opening, b->print_opening) ||
+	    !same_text(a->only_with, b->only_with))
 		return false;
 	for (size_t i = 0; i < a->field_count; i++) {
 		if (!same_field(&a->fields[i], &b->fields[i]))

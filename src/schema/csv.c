@@ -139,6 +139,14 @@ static bool is_plain(const char *text, size_t length)
 	return !length || !strchr("=+-@", text[0]);
 }
 
+void csv_encode_text(struct buffer *out, const char *text, size_t length)
+{
+	if (is_plain(text, length))
+		buffer_append(out, text, length);
+	else
+		append_text(out, text, length);
+}
+
 static void append_value(const struct event *event, const struct field *field,
 			 const struct encoding *encoding, struct buffer *out)
 {
@@ -148,10 +156,8 @@ static void append_value(const struct event *event, const struct field *field,
 	if (field_is_null(event->schema, field, event->record, event->length))
 		return;
 	text = value_text(event->schema, field, event->record, event->length, &length);
-	if (text && is_plain(text, length)) {
-		buffer_append(out, text, length);
-	} else if (text) {
-		append_text(out, text, length);
+	if (text) {
+		csv_encode_text(out, text, length);
 	} else if (field->count > 1) {
 		buffer_append_char(out, '"');
 		field_encode_text(event, field, encoding, out);

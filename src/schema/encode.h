@@ -89,14 +89,29 @@ void csv_encode_header(const struct csv_columns *columns, struct buffer *out);
 void event_encode_csv(const struct event *event, const struct encoding *encoding,
 		      const struct csv_columns *columns, struct buffer *out);
 
-/* One line for people: "03:45:28.123456 connection curl[1234] destination=1.1.1.1:443 protocol=TCP
- * …", no line end, control characters escaped. */
+/* One line for people, no line end, control characters escaped: as the stream's own line says
+ * (annotation "print:", null reads "-"), else "03:45:28.123456 connection curl[1234]
+ * destination=1.1.1.1:443 protocol=TCP …". */
 void event_encode_text(const struct event *event, const struct encoding *encoding,
 		       struct buffer *out);
 
 /* The value of one field as text without quotes (what a filter compares with); "" for null. */
 void field_encode_text(const struct event *event, const struct field *field,
 		       const struct encoding *encoding, struct buffer *out);
+
+/* What a value is in JSON. */
+enum value_form {
+	VALUE_NULL,
+	VALUE_TEXT,
+	VALUE_BARE, /* a number, true, false */
+	VALUE_LIST, /* of numbers; as text "1,2" */
+};
+/* The same from the bytes of the value alone (size * count of them), for every field but endpoints.
+ * Whether the record ends before, and the field's condition, the caller has looked at. */
+enum value_form field_encode_bytes(const struct field *field, const uint8_t *bytes,
+				   const struct encoding *encoding, struct buffer *out);
+/* A text in a CSV row, quoted and made harmless where it must be. */
+void csv_encode_text(struct buffer *out, const char *text, size_t length);
 
 /* For /api/schema and OpenAPI: the JSON Schema of one field's value (type, format, description,
  * enum names, nullable), and of a whole event. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/digits.h"
 #include "base/text.h"
+#include "schema/template.h"
 #include "schema/value.h"
 
 void field_encode_text(const struct event *event, const struct field *field,
@@ -29,6 +30,26 @@ void field_encode_text(const struct event *event, const struct field *field,
 	at = put_value(at, event->schema, field, event->record, event->length,
 		       event_symbols(event, encoding));
 	out->length = (size_t)(at - out->data);
+}
+
+enum value_form field_encode_bytes(const struct field *field, const uint8_t *bytes,
+				   const struct encoding *encoding, struct buffer *out)
+{
+	char *at;
+
+	if ((field->zero_is_null && field_is_zero(field, bytes)) ||
+	    (field->derivation == FIELD_ERRNO_OF && !field_error_number(field, bytes)))
+		return VALUE_NULL;
+	if (field->kind == FIELD_STRING) {
+		buffer_append(out, bytes, strnlen((const char *)bytes, field->size));
+		return VALUE_TEXT;
+	}
+	at = buffer_reserve(out, value_limit(field));
+	if (at)
+		out->length = (size_t)(put_field(at, field, bytes, encoding->symbols) - out->data);
+	if (!value_is_bare(field))
+		return VALUE_TEXT;
+	return field->count > 1 ? VALUE_LIST : VALUE_BARE;
 }
 
 /* What could drive a terminal or forge a line: C0, DEL, C1 (as UTF-8 too), U+2028 and U+2029. */
@@ -58,6 +79,43 @@ static void append_visible(struct buffer *out, const char *text, size_t length)
 		}
 		text += sequence;
 		length -= sequence;
+	}
+}
+
+/* A value among words: no quotes, and nothing that could drive a terminal. */
+static void append_value(const struct event *event, const struct field *field,
+			 const struct encoding *encoding, struct buffer *out)
+{
+	const char *text;
+	size_t length;
+
+	if (field_is_null(event->schema, field, event->record, event->length)) {
+		buffer_append_char(out, '-');
+		return;
+	}
+	text = value_text(event->schema, field, event->record, event->length, &length);
+	if (text)
+		append_visible(out, text, length);
+	else
+		field_encode_text(event, field, encoding, out);
+}
+
+/* As the source asks; its placeholders were checked when it was read. */
+static void append_line(const struct event *event, const struct encoding *encoding,
+			struct buffer *out)
+{
+	const struct stream_schema *stream = event->schema;
+	const char *text = stream->print_line;
+	struct template_part part;
+
+	while (template_next(&text, &part)) {
+		if (!part.is_name) {
+			buffer_append(out, part.text, part.length);
+			continue;
+		}
+		for (size_t i = 0; i < stream->field_count; i++)
+			if (template_part_is(&part, stream->fields[i].name))
+				append_value(event, &stream->fields[i], encoding, out);
 	}
 }
 
@@ -126,17 +184,25 @@ void event_encode_text(const struct event *event, const struct encoding *encodin
 	const struct field *pid = &stream->fields[HEADER_PID];
 	char time[CLOCK_RFC3339_SIZE];
 
+	if (stream->print_line) {
+		append_line(event, encoding, out);
+		return;
+	}
 	clock_format_rfc3339(event_real_ns(event, encoding), time);
 	/* hh:mm:ss.uuuuuu out of the middle of "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ" */
 	buffer_append(out, time + 11, 15);
 	buffer_append_char(out, ' ');
 	buffer_append_string(out, stream->name);
-	buffer_append_char(out, ' ');
-	append_visible(out, (const char *)event->record + command->offset,
-		       strnlen((const char *)event->record + command->offset, command->size));
-	buffer_append_char(out, '[');
-	field_encode_text(event, pid, encoding, out);
-	buffer_append_char(out, ']');
+	/* What no process did names none. */
+	if (!field_is_null(stream, pid, event->record, event->length)) {
+		buffer_append_char(out, ' ');
+		append_visible(out, (const char *)event->record + command->offset,
+			       strnlen((const char *)event->record + command->offset,
+				       command->size));
+		buffer_append_char(out, '[');
+		field_encode_text(event, pid, encoding, out);
+		buffer_append_char(out, ']');
+	}
 	for (size_t i = HEADER_FIELDS; i < stream->field_count; i++) {
 		const struct field *field = &stream->fields[i];
 

@@ -10,6 +10,7 @@
 #include "schema/metrics.h"
 #include "schema/parameters.h"
 #include "schema/plan.h"
+#include "schema/template.h"
 #include "schema/value.h"
 
 struct reading {
@@ -38,6 +39,79 @@ static int check_stream(const struct reading *reading, const char *name, const s
 	return 0;
 }
 
+/* Every placeholder is a shown field of the stream. */
+static int check_line(const struct refusal *refusal, const struct stream_schema *stream,
+		      const char *name)
+{
+	const char *text = stream->print_line ? stream->print_line : "";
+	struct template_part part;
+
+	while (template_next(&text, &part)) {
+		size_t i = 0;
+
+		if (!part.is_name)
+			continue;
+		while (i < stream->field_count &&
+		       (stream->fields[i].hidden ||
+			!template_part_is(&part, stream->fields[i].name)))
+			i++;
+		if (i == stream->field_count)
+			return refuse(refusal,
+				      "stream \"%s\": its line for printing names \"%.*s\", which "
+				      "is no field",
+				      name, (int)part.length, part.text);
+	}
+	return 0;
+}
+
+static int check_opening(const struct refusal *refusal, const struct stream_schema *stream,
+			 const char *name)
+{
+	const char *text = stream->print_opening ? stream->print_opening : "";
+	struct template_part part;
+
+	while (template_next(&text, &part))
+		if (part.is_name && !template_part_is(&part, TEMPLATE_OWN_PID) &&
+		    !template_part_is(&part, TEMPLATE_API_PORT))
+			return refuse(refusal,
+				      "stream \"%s\": its opening for printing names \"%.*s\"; "
+				      "known are " TEMPLATE_OWN_PID " and " TEMPLATE_API_PORT,
+				      name, (int)part.length, part.text);
+	return 0;
+}
+
+int stream_lines_check(const struct refusal *refusal, const struct stream_schema *stream,
+		       const char *name)
+{
+	int r = check_line(refusal, stream, name);
+
+	return r ? r : check_opening(refusal, stream, name);
+}
+
+/* The text of a tag, kept; NULL when there is none. */
+static int keep_tag(const struct schema_source *source, uint32_t variable, const char *prefix,
+		    const char **ret_text)
+{
+	const char *text = object_tag(source->reader, variable, WHOLE_TYPE, prefix);
+
+	if (!text)
+		return 0;
+	*ret_text = arena_copy(source->arena, text, strlen(text));
+	return *ret_text ? 0 : -ENOMEM;
+}
+
+static int read_printing(const struct schema_source *source, uint32_t variable, const char *name,
+			 struct stream_schema *stream)
+{
+	int r = keep_tag(source, variable, "with:", &stream->only_with);
+
+	if (!r)
+		r = keep_tag(source, variable, "print:", &stream->print_line);
+	if (!r)
+		r = keep_tag(source, variable, "print-opening:", &stream->print_opening);
+	return r ? r : stream_lines_check(source->refusal, stream, name);
+}
+
 static int read_stream(struct reading *reading, uint32_t variable, const char *name,
 		       const struct btf_type *map)
 {
@@ -57,6 +131,9 @@ static int read_stream(struct reading *reading, uint32_t variable, const char *n
 			"stream \"%s\" has no struct as its value; say __type(value, struct …)",
 			name);
 	r = stream_fields_read(source, id, stream);
+	if (r)
+		return r;
+	r = read_printing(source, variable, name, stream);
 	if (r)
 		return r;
 	description = object_tag(source->reader, variable, WHOLE_TYPE, "description:");
@@ -116,6 +193,71 @@ static int read_license(void *context, uint32_t variable, const struct btf_type 
 	return reading->schema->description ? 0 : -ENOMEM;
 }
 
+/* Calls for each name of "A|B" until one returns non-zero, and returns that. */
+static int each_parameter(const struct program_schema *schema, const char *names,
+			  int (*each)(void *context, const char *name, size_t length,
+				      const struct parameter *parameter),
+			  void *context)
+{
+	while (names && *names) {
+		size_t length = strcspn(names, "|");
+		const struct parameter *found = NULL;
+		int r;
+
+		for (size_t i = 0; i < schema->parameter_count; i++)
+			if (strlen(schema->parameters[i].name) == length &&
+			    !memcmp(schema->parameters[i].name, names, length))
+				found = &schema->parameters[i];
+		r = each(context, names, length, found);
+		if (r)
+			return r;
+		names += length + (names[length] ? 1 : 0);
+	}
+	return 0;
+}
+
+static int check_parameter(void *context, const char *name, size_t length,
+			   const struct parameter *parameter)
+{
+	const struct refusal *refusal = context;
+
+	return parameter ? 0
+			 : refuse(refusal, "\"with:%.*s\" names no parameter", (int)length, name);
+}
+
+static int check_parameters(const struct reading *reading)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < reading->schema->stream_count; i++)
+		r = each_parameter(reading->schema, reading->streams[i].only_with, check_parameter,
+				   (void *)(uintptr_t)reading->source.refusal);
+	return r;
+}
+
+struct values_of {
+	const struct program_schema *schema;
+	const uint8_t (*values)[PARAMETER_VALUE_SIZE];
+};
+
+static int is_set(void *context, const char *name, size_t length, const struct parameter *parameter)
+{
+	static const uint8_t nothing[PARAMETER_VALUE_SIZE];
+	const struct values_of *of = context;
+
+	(void)name;
+	(void)length;
+	return parameter && memcmp(of->values[parameter - of->schema->parameters], nothing,
+				   parameter->size) != 0;
+}
+
+bool stream_schema_is_on(const struct stream_schema *stream, const struct program_schema *schema,
+			 const uint8_t (*values)[PARAMETER_VALUE_SIZE])
+{
+	return !stream->only_with || each_parameter(schema, stream->only_with, is_set,
+						    &(struct values_of){ schema, values }) != 0;
+}
+
 static int read_all(struct reading *reading)
 {
 	const struct object_reader *reader = reading->source.reader;
@@ -125,7 +267,7 @@ static int read_all(struct reading *reading)
 		r = object_each_variable(reader, ".maps", read_map, reading);
 	if (!r)
 		r = parameters_read(&reading->source, reading->schema);
-	return r;
+	return r ? r : check_parameters(reading);
 }
 
 static struct program_schema *schema_new(const char *program)
@@ -243,6 +385,6 @@ bool field_is_null(const struct stream_schema *stream, const struct field *field
 		return field->derivation != FIELD_ENDPOINT_OF || field->path == FIELD_NONE ||
 		       field_is_null(stream, &stream->fields[field->path], record, length);
 	if (field->derivation == FIELD_ERRNO_OF)
-		return !field_error_number(field, record);
+		return !field_error_number(field, record + field->offset);
 	return false;
 }

@@ -34,6 +34,12 @@
  *                                           and lists
  *                          "hidden"         not shown (padding, sizes)
  *   on a map               "stream"         a ring buffer whose value type is the event struct
+ *                          "with:A|B"       of a stream: it has events only while one of these
+ *                                           parameters is set (not 0, "" or false)
+ *                          "print:TEXT"     of a stream: how --print shows an event; {NAME} is a
+ *                                           field
+ *                          "print-opening:TEXT"  of a stream: what --print says before the first
+ *                                           one; {own_pid}, {api_port}
  *                          "metric:NAME:TYPE"  a hash or array of values (schema/metric.h)
  *   on a global            "parameter"      const volatile integer, bool, char array; "unit:" too
  *   on LICENSE             "description:TEXT" of the program, "default:off"
@@ -153,6 +159,9 @@ struct stream_schema {
 	uint16_t record_size;  /* of the whole struct, a multiple of 8 */
 	uint16_t minimum_size; /* a record shorter than this (the header) is malformed */
 	uint32_t ring_bytes;   /* as the object asks */
+	/* For --print (schema/template.h); NULL when the source gives none. */
+	const char *print_line, *print_opening;
+	const char *only_with; /* parameters, "A|B": no events while none is set; or NULL */
 	/* How to write an event as JSON, worked out beforehand (schema/plan.h); NULL in a schema
 	 * that was made by hand, which then is encoded more slowly. */
 	const struct encode_plan *plan;
@@ -200,6 +209,11 @@ int program_schema_read(const char *program, const void *object, size_t object_s
 			size_t error_size);
 void program_schema_free(struct program_schema *schema);
 DEFINE_CLEANUP(program_schema, program_schema_free)
+
+/* Whether a stream may have events with these values of its program's parameters (one each, of
+ * PARAMETER_VALUE_SIZE bytes): one that it is bound to is set, or it is bound to none. */
+bool stream_schema_is_on(const struct stream_schema *stream, const struct program_schema *schema,
+			 const uint8_t (*values)[PARAMETER_VALUE_SIZE]);
 
 /* The field or parameter of this name, or NULL; a hidden field has none. */
 const struct field *stream_schema_field(const struct stream_schema *stream, const char *name);

@@ -79,6 +79,9 @@ void stream_schema_write(const struct stream_schema *schema, struct buffer *out)
 	put(out, FORMAT_VERSION, 1);
 	put_text(out, schema->name);
 	put_text(out, schema->description);
+	put_text(out, schema->print_line);
+	put_text(out, schema->print_opening);
+	put_text(out, schema->only_with);
 	put(out, schema->record_size, sizeof(uint16_t));
 	put(out, schema->minimum_size, sizeof(uint16_t));
 	put(out, schema->ring_bytes, sizeof(uint32_t));
@@ -125,6 +128,14 @@ static const char *get_text(struct source *source)
 	source->at += length;
 	source->left -= length;
 	return text ? text : "";
+}
+
+/* NULL where there is none. */
+static const char *get_optional(struct source *source)
+{
+	const char *text = get_text(source);
+
+	return *text ? text : NULL;
 }
 
 static void get_enumeration(struct source *source, struct enumeration *enumeration)
@@ -292,34 +303,6 @@ static bool is_sound_field(const struct stream_schema *schema, const struct fiel
 	return is_sound_shape(field);
 }
 
-/* The header's fields come first, always have a value, and are what every event has. */
-static bool is_sound_header(const struct stream_schema *schema)
-{
-	static const struct {
-		const char *name;
-		enum field_kind kind;
-		uint16_t size; /* 0: any */
-	} header[HEADER_FIELDS] = {
-		[HEADER_TIMESTAMP] = { "timestamp", FIELD_INTEGER, 8 },
-		[HEADER_PID] = { "pid", FIELD_INTEGER, 4 },
-		[HEADER_TID] = { "tid", FIELD_INTEGER, 4 },
-		[HEADER_UID] = { "uid", FIELD_INTEGER, 4 },
-		[HEADER_CGROUP_ID] = { "cgroup_id", FIELD_INTEGER, 8 },
-		[HEADER_COMMAND] = { "command", FIELD_STRING, 0 },
-	};
-
-	for (size_t i = 0; i < HEADER_FIELDS; i++) {
-		const struct field *field = &schema->fields[i];
-
-		if (strcmp(field->name, header[i].name) || field->kind != header[i].kind ||
-		    (header[i].size && field->size != header[i].size) || field->count != 1 ||
-		    field->derivation != FIELD_STORED || field->is_signed || field->hidden ||
-		    field->has_condition || field->offset + field->size > schema->minimum_size)
-			return false;
-	}
-	return true;
-}
-
 static bool is_sound(const struct stream_schema *schema)
 {
 	if (!object_name_is_valid(schema->name) || schema->record_size > SCHEMA_MAX_RECORD ||
@@ -329,7 +312,12 @@ static bool is_sound(const struct stream_schema *schema)
 		if (!is_sound_field(schema, &schema->fields[i]))
 			return false;
 	}
-	return is_sound_header(schema);
+	for (size_t i = 0; i < HEADER_FIELDS; i++) {
+		if (schema->fields[i].offset + schema->fields[i].size > schema->minimum_size)
+			return false;
+	}
+	return header_misfit(schema->fields, schema->field_count) == HEADER_FIELDS &&
+	       stream_lines_check(&(struct refusal){ NULL, 0 }, schema, schema->name) == 0;
 }
 
 int stream_schema_parse(struct arena *arena, const void *bytes, size_t size,
@@ -345,6 +333,9 @@ int stream_schema_parse(struct arena *arena, const void *bytes, size_t size,
 		return -EBADMSG;
 	schema->name = get_text(&source);
 	schema->description = get_text(&source);
+	schema->print_line = get_optional(&source);
+	schema->print_opening = get_optional(&source);
+	schema->only_with = get_optional(&source);
 	schema->record_size = (uint16_t)get(&source, sizeof(uint16_t));
 	schema->minimum_size = (uint16_t)get(&source, sizeof(uint16_t));
 	schema->ring_bytes = (uint32_t)get(&source, sizeof(uint32_t));

@@ -230,7 +230,7 @@ char *put_value(char *at, const struct stream_schema *stream, const struct field
 	const uint8_t *bytes = record + field->offset;
 
 	if (field->derivation == FIELD_ERRNO_OF)
-		return put_errno(at, field_error_number(field, record));
+		return put_errno(at, field_error_number(field, bytes));
 	if (field->derivation == FIELD_ENDPOINT_OF)
 		return put_endpoint(at, stream, field, record, length);
 	switch (field->kind) {
@@ -249,6 +249,15 @@ char *put_value(char *at, const struct stream_schema *stream, const struct field
 				  field_load_ordered(bytes, field->size, field->is_signed),
 				  symbols);
 	}
+}
+
+char *put_field(char *at, const struct field *field, const uint8_t *bytes, struct symbols *symbols)
+{
+	/* The bytes are all there is of a record. */
+	struct field first = *field;
+
+	first.offset = 0;
+	return put_value(at, NULL, &first, bytes, (size_t)field->size * field->count, symbols);
 }
 
 size_t value_limit(const struct field *field)

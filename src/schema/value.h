@@ -29,6 +29,9 @@ size_t value_limit(const struct field *field);
 char *put_value(char *at, const struct stream_schema *stream, const struct field *field,
 		const uint8_t *record, size_t length, struct symbols *symbols);
 
+/* The same of the field's own bytes, for fields that are neither STRING nor endpoint. */
+char *put_field(char *at, const struct field *field, const uint8_t *bytes, struct symbols *symbols);
+
 /* The bytes behind a STRING, or the path behind an endpoint that has no address in this record;
  * NULL where put_value() has to be used. */
 const char *value_text(const struct stream_schema *stream, const struct field *field,
@@ -37,12 +40,11 @@ const char *value_text(const struct stream_schema *stream, const struct field *f
 /* Shown as JSON's number, true or false, or array; everything else is a string. */
 bool value_is_bare(const struct field *field);
 
-/* The error number behind an errno field's source, 0 where there is none. Error numbers go to
- * MAX_ERRNO, include/linux/err.h. */
-static inline unsigned int field_error_number(const struct field *field, const uint8_t *record)
+/* The error number behind an errno field's source, of which these are the bytes; 0 where there is
+ * none. Error numbers go to MAX_ERRNO, include/linux/err.h. */
+static inline unsigned int field_error_number(const struct field *field, const uint8_t *bytes)
 {
-	uint64_t ordered =
-		field_load_ordered(record + field->offset, field->size, field->is_signed);
+	uint64_t ordered = field_load_ordered(bytes, field->size, field->is_signed);
 	int64_t value = (int64_t)field_from_ordered(ordered, field->is_signed);
 
 	return value < 0 && value >= -4095 ? (unsigned int)-value : 0;

@@ -124,6 +124,14 @@ void block_filter_time(const struct block *block, const struct stream_schema *sc
 		       uint64_t high, uint32_t from, uint32_t to, uint64_t *bits);
 void rows_filter_time(const struct rows *rows, const struct stream_schema *schema, uint64_t low,
 		      uint64_t high, uint32_t from, uint32_t to, uint64_t *bits);
+/* The rows where a stored field, or one that shows a single one in another way, has a value as far
+ * as the record's length and the field's condition tell (what zero_is_null says is for the caller):
+ * sets their bits and clears the others. Returns false, with no bits written, when all rows have
+ * one. */
+bool block_not_null(const struct block *block, const struct stream_schema *schema,
+		    const struct field *field, uint32_t from, uint32_t to, uint64_t *bits);
+bool rows_not_null(const struct rows *rows, const struct stream_schema *schema,
+		   const struct field *field, uint32_t from, uint32_t to, uint64_t *bits);
 /* By summary alone: no row can pass. False says nothing. */
 bool block_excludes(const struct block *block, const struct stream_schema *schema,
 		    const struct filter *filter);

@@ -3,9 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#include "base/clock.h"
+#include "store/hash.h"
 
 #define SHORT_VALUE 16u
 
@@ -43,9 +42,7 @@ int dictionary_init(struct dictionary *dictionary, uint32_t rows)
 		.slots = calloc(slot_count(most), sizeof(uint16_t)),
 		.most_entries = most,
 	};
-	if (getrandom(&dictionary->seed, sizeof(dictionary->seed), GRND_NONBLOCK) !=
-	    sizeof(dictionary->seed))
-		dictionary->seed = clock_boot_ns();
+	dictionary->seed = hash_seed();
 	if (!dictionary->codes || !dictionary->keys || !dictionary->first || !dictionary->slots) {
 		dictionary_fini(dictionary);
 		return -ENOMEM;
@@ -69,17 +66,6 @@ static void start(struct dictionary *dictionary, uint32_t limit)
 	memset(dictionary->slots, 0, dictionary->slot_count * sizeof(*dictionary->slots));
 }
 
-/* Every bit of both words reaches every bit of the result: high bits come down before they are
- * multiplied up. */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	uint64_t hash = a * 0x9e3779b97f4a7c15ULL ^ b;
-
-	hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93ULL;
-	hash = (hash ^ hash >> 32) * 0xd6e8feb86659fd93ULL;
-	return hash ^ hash >> 32;
-}
-
 #define NO_CODE UINT32_MAX
 
 /* The code of a short value, new or old; NO_CODE past the limit. (Two words and no struct: gcc 12
@@ -89,7 +75,7 @@ static inline uint32_t key_code(struct dictionary *dictionary, uint64_t a, uint6
 				uint32_t limit)
 {
 	const uint32_t mask = dictionary->slot_count - 1;
-	uint32_t at = (uint32_t)mix(a ^ dictionary->seed, b) & mask;
+	uint32_t at = (uint32_t)hash_words(a ^ dictionary->seed, b) & mask;
 
 	for (; dictionary->slots[at]; at = (at + 1) & mask) {
 		const uint32_t code = dictionary->slots[at] - 1u;
@@ -116,7 +102,7 @@ bool dictionary_promises(struct dictionary *dictionary, const uint64_t *values, 
 	start(dictionary, SAMPLE);
 	for (uint32_t i = 0; i < sample; i++) {
 		/* Somewhere in each stretch: a fixed distance would miss values that take turns. */
-		uint32_t row = i * stretch + (uint32_t)mix(i, dictionary->seed) % stretch;
+		uint32_t row = i * stretch + (uint32_t)hash_words(i, dictionary->seed) % stretch;
 
 		/* Fewer rows than the sample has may have no room for it. */
 		if (key_code(dictionary, values[row], 0, 0, dictionary->most_entries) == NO_CODE)
@@ -193,20 +179,6 @@ static bool of_short_bytes(struct dictionary *dictionary, const struct dictionar
 	return true;
 }
 
-static uint64_t bytes_hash(const struct dictionary *dictionary, const uint8_t *value,
-			   uint32_t length)
-{
-	uint64_t hash = dictionary->seed, word;
-
-	for (; length >= sizeof(word); length -= (uint32_t)sizeof(word), value += sizeof(word)) {
-		memcpy(&word, value, sizeof(word));
-		hash = mix(hash, word);
-	}
-	word = 0;
-	memcpy(&word, value, length);
-	return mix(hash, word ^ (uint64_t)length << 56);
-}
-
 /* Row `row` has the value of `length` bytes at `value`. */
 static bool same_bytes(const struct dictionary_source *source, uint32_t row, const uint8_t *value,
 		       uint32_t length)
@@ -222,7 +194,7 @@ static uint32_t bytes_code(struct dictionary *dictionary, const struct dictionar
 	const uint8_t *value = dictionary_value(source, row);
 	const uint32_t length = dictionary_value_length(source, row);
 	const uint32_t mask = dictionary->slot_count - 1;
-	uint32_t at = (uint32_t)bytes_hash(dictionary, value, length) & mask;
+	uint32_t at = (uint32_t)hash_bytes(dictionary->seed, value, length) & mask;
 
 	for (; dictionary->slots[at]; at = (at + 1) & mask) {
 		const uint32_t code = dictionary->slots[at] - 1u;

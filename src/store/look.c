@@ -149,28 +149,6 @@ static uint64_t count_bits(const uint64_t *bits, uint32_t rows)
 	return count;
 }
 
-static bool lies_within(const struct segment *segment, uint64_t low, uint64_t high)
-{
-	return segment->oldest >= low && segment->newest <= high;
-}
-
-/* Clears the rows outside [low, high]. */
-static void and_window(const struct segment *segment, uint64_t low, uint64_t high, uint32_t rows,
-		       uint64_t *bits)
-{
-	uint64_t window[MAX_WORDS];
-
-	if (lies_within(segment, low, high))
-		return;
-	if (segment->block)
-		block_filter_time(segment->block, segment->schema, low, high, 0, rows, window);
-	else
-		rows_filter_time(&segment->rows, segment->schema, low, high, 0, rows, window);
-	for (size_t i = 0; i < block_bitmap_words(rows); i++)
-		bits[i] &= window[i];
-}
-
-/* Rows [from, to) of a segment. */
 static void scan(struct run *run, const struct part *part, const struct segment *segment,
 		 uint32_t rows, bool wanted)
 {
@@ -179,17 +157,14 @@ static void scan(struct run *run, const struct part *part, const struct segment 
 
 	run->result->blocks_scanned++;
 	run->result->rows_scanned += rows;
-	if (segment->block)
-		block_filter(segment->block, segment->schema, filter, 0, rows, bits);
-	else
-		rows_filter(&segment->rows, segment->schema, filter, 0, rows, bits);
+	segment_filter(segment, filter, rows, bits);
 	if (run->want_total) {
-		and_window(segment, part->since, part->until, rows, bits);
+		segment_and_window(segment, part->since, part->until, rows, bits);
 		run->result->total += count_bits(bits, rows);
 	}
 	if (!wanted)
 		return;
-	and_window(segment, part->low, part->high, rows, bits);
+	segment_and_window(segment, part->low, part->high, rows, bits);
 	collect(run, part, segment, bits, rows);
 }
 

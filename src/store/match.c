@@ -301,6 +301,36 @@ void rows_filter_time(const struct rows *rows, const struct stream_schema *schem
 		     low, high, bits);
 }
 
+static bool view_not_null(const struct view *view, const struct field *field, uint64_t *bits)
+{
+	const uint32_t need = (uint32_t)field->offset + (uint32_t)field->size * field->count;
+	const bool all = need <= view->schema->minimum_size ||
+			 (view->block && length_column(view->block)->base >= need);
+
+	if (all && !field->has_condition)
+		return false;
+	scan_fill(view->count, true, bits);
+	and_not_null(view, field, bits);
+	return true;
+}
+
+bool block_not_null(const struct block *block, const struct stream_schema *schema,
+		    const struct field *field, uint32_t from, uint32_t to, uint64_t *bits)
+{
+	return view_not_null(
+		&(struct view){
+			.block = block, .schema = schema, .from = from, .count = to - from },
+		field, bits);
+}
+
+bool rows_not_null(const struct rows *rows, const struct stream_schema *schema,
+		   const struct field *field, uint32_t from, uint32_t to, uint64_t *bits)
+{
+	return view_not_null(
+		&(struct view){ .rows = rows, .schema = schema, .from = from, .count = to - from },
+		field, bits);
+}
+
 /* ---- summaries ---- */
 
 static bool column_excludes(const struct block *block, const struct stream_schema *schema,
@@ -359,8 +389,8 @@ static const struct field *only_field(const struct stream_schema *schema,
 			return NULL;
 		field = &schema->fields[alternative->tests[0].field];
 	}
-	/* Counted are the fields that every event has, which are never null. */
-	return field && field->index < HEADER_FIELDS ? field : NULL;
+	/* Counted are the fields that every event has; one that is null at times takes the rows. */
+	return field && field->index < HEADER_FIELDS && !field->has_condition ? field : NULL;
 }
 
 static bool predicate_passes(const struct predicate *predicate, const struct field *field,

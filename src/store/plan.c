@@ -162,3 +162,20 @@ struct segment plan_segment(const struct block *block, const struct stream_schem
 		.disorder = block->disorder,
 	};
 }
+
+bool plan_asks_for_addresses(const struct stream_schema *schema, const struct filter *filter)
+{
+	for (size_t p = 0; p < filter->count; p++) {
+		const struct predicate *predicate = &filter->predicates[p];
+
+		for (size_t a = 0; a < predicate->count; a++) {
+			for (size_t t = 0; t < predicate->alternatives[a].count; t++) {
+				const uint16_t field = predicate->alternatives[a].tests[t].field;
+
+				if (schema->fields[field].kind == FIELD_SYMBOL)
+					return true;
+			}
+		}
+	}
+	return false;
+}

@@ -47,6 +47,10 @@ static inline uint32_t plan_rows_before(const struct archive_item *item, uint64_
 						    : (uint32_t)(end - item->first_index);
 }
 
+/* Addresses of kernel code are those of one boot: a question about them, most often by a name that
+ * this kernel has at some address, says nothing of another. */
+bool plan_asks_for_addresses(const struct stream_schema *schema, const struct filter *filter);
+
 /* A block of the archive as a segment; nothing is pinned. */
 struct segment plan_segment(const struct block *block, const struct stream_schema *schema);
 

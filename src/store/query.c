@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "store/run.h"
 
 void query_fini(struct query *query)
@@ -131,25 +132,6 @@ static int plan_part(struct run *run, struct part part, bool running)
 	return 0;
 }
 
-/* Addresses of kernel code are those of one boot: a question about them, most often by a name that
- * this kernel has at some address, says nothing of another. */
-static bool asks_for_addresses(const struct stream_schema *schema, const struct filter *filter)
-{
-	for (size_t p = 0; p < filter->count; p++) {
-		const struct predicate *predicate = &filter->predicates[p];
-
-		for (size_t a = 0; a < predicate->count; a++) {
-			for (size_t t = 0; t < predicate->alternatives[a].count; t++) {
-				const uint16_t field = predicate->alternatives[a].tests[t].field;
-
-				if (schema->fields[field].kind == FIELD_SYMBOL)
-					return true;
-			}
-		}
-	}
-	return false;
-}
-
 static int plan_boot(struct run *run, size_t boot, const struct event_boot *clock, uint32_t rank)
 {
 	for (size_t i = 0; i < run->query->stream_count; i++) {
@@ -162,7 +144,7 @@ static int plan_boot(struct run *run, size_t boot, const struct event_boot *cloc
 			.rank = rank,
 		};
 
-		if (clock && asks_for_addresses(part.schema, &asked->filter)) {
+		if (clock && plan_asks_for_addresses(part.schema, &asked->filter)) {
 			run->result->damaged++;
 			continue;
 		}
@@ -194,8 +176,9 @@ static int plan_boots(struct run *run)
 	if (!has_earlier_boots(query))
 		count = 0;
 	run->parts = calloc((count + 1) * query->stream_count + 1, sizeof(*run->parts));
-	run->result->boots = calloc(count + 1, sizeof(*run->result->boots));
-	if (!run->parts || !run->result->boots)
+	if (count)
+		run->result->boots = calloc(count, sizeof(*run->result->boots));
+	if (!run->parts || (count && !run->result->boots))
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		run->result->boots[i] = boots[i].clock;
@@ -260,16 +243,44 @@ static struct part *best_part(struct run *run)
 	return best;
 }
 
+static bool is_behind(const struct run *run, const struct candidate *candidate)
+{
+	if (candidate->part->rank != run->bound_part->rank)
+		return candidate->part->rank > run->bound_part->rank;
+	return candidate->time >= run->bound;
+}
+
+/* What was not looked at may hold some that come before those found. Returns how many stay. */
+static size_t cut(struct run *run, size_t count)
+{
+	const struct event_boot *clock = run->bound_part->clock;
+	struct query_result *result = run->result;
+
+	while (count && is_behind(run, &run->heap[count - 1]))
+		count--;
+	result->more = true;
+	result->cut = true;
+	result->cut_at = run->bound ^ run->flip;
+	result->cut_boot = clock ? clock->epoch : 0;
+	return count;
+}
+
 static int take_events(struct run *run)
 {
 	struct query_result *result = run->result;
+	const bool over = result->partial && run_is_over(run, run->bound_part, run->bound);
 	size_t count = run->held;
 
 	run_sort(run);
 	result->more = count > run->query->limit;
 	count -= result->more;
-	if (!count)
+	if (result->partial && !over)
+		count = cut(run, count);
+	/* Without events there is nothing to free. */
+	if (!count) {
+		free(TAKE(result->boots));
 		return 0;
+	}
 	result->events = calloc(count, sizeof(*result->events));
 	if (!result->events)
 		return -ENOMEM;
@@ -289,6 +300,32 @@ static int take_events(struct run *run)
 	result->count = count;
 	result->memory = TAKE(run->memory);
 	return 0;
+}
+
+static bool is_late(struct run *run, const struct part *next)
+{
+	const uint64_t best = next->plan.items[next->next].best;
+
+	/* A place that was cut at lies one before, or behind, the time that it excludes. */
+	if (!run->query->deadline ||
+	    (next->rank == run->first_rank && (best <= run->first || best - run->first == 1)) ||
+	    clock_boot_ns() < run->query->deadline)
+		return false;
+	run->bound = best;
+	run->bound_part = next;
+	run->result->partial = true;
+	return true;
+}
+
+/* Where the search begins: before it nothing is wanted, or there. */
+static void set_first(struct run *run, const struct part *part)
+{
+	const uint64_t best = part->plan.items[part->next].best;
+
+	run->first = run->flip ? ~part->high : part->low;
+	run->first_rank = part->rank;
+	if (best > run->first)
+		run->first = best;
 }
 
 static void run_fini(struct run *run)
@@ -316,7 +353,10 @@ int query_run(const struct store *store, const struct query *query, struct query
 
 	if (plan(&run) < 0)
 		return -ENOMEM;
-	while ((part = best_part(&run)))
+	part = best_part(&run);
+	if (part)
+		set_first(&run, part);
+	for (; part && !is_late(&run, part); part = best_part(&run))
 		run_look_at(&run, part, &part->plan.items[part->next++]);
 	if (take_events(&run) < 0)
 		return -ENOMEM;

@@ -42,6 +42,9 @@ struct query {
 	size_t limit;	 /* 0: count only */
 	bool want_total; /* also count every event that passes since/until and filters (places are
 			  * not looked at); with limit 0 this is so anyway */
+	/* Boot ns; 0: none. When it has passed the answer is what was found by then. It always gets
+	 * further than where it began, so that who goes on from there comes to the end. */
+	uint64_t deadline;
 };
 
 void query_fini(struct query *query);
@@ -50,7 +53,14 @@ struct query_result {
 	struct event *events; /* in the order asked; records are copies owned by the result */
 	size_t count;
 	uint64_t total; /* with want_total */
-	bool more;	/* there are events past the last one */
+	bool more;	/* there are events past the last one, or may be */
+	/* The deadline passed before all was looked at: the total is what was counted. */
+	bool partial;
+	/* And the events are those up to this time (ns since that boot, exclusive) in the order
+	 * asked, without a gap: to go on from there. */
+	bool cut;
+	uint64_t cut_at;
+	uint64_t cut_boot; /* as in struct query_place */
 	/* Blocks of the archive that could not be read, and earlier boots that could not be asked
 	 * (about addresses of kernel code): not all are there. */
 	uint64_t damaged;

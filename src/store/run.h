@@ -42,6 +42,11 @@ struct run {
 	size_t part_count;
 	struct candidate *heap; /* the worst is on top */
 	size_t keep, held;
+	/* Where the search began, and of a partial answer where it ended: a time, as compared, in
+	 * a boot of this rank. From the end on not all is known. */
+	uint64_t first, bound;
+	uint32_t first_rank;
+	const struct part *bound_part;
 	uint8_t *memory;
 	size_t stride;
 	struct query_result *result;

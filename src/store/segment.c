@@ -107,6 +107,38 @@ void segment_unpin(struct segment *segment)
 	segment->state = NULL;
 }
 
+void segment_filter(const struct segment *segment, const struct filter *filter, uint32_t rows,
+		    uint64_t *bits)
+{
+	if (segment->block)
+		block_filter(segment->block, segment->schema, filter, 0, rows, bits);
+	else
+		rows_filter(&segment->rows, segment->schema, filter, 0, rows, bits);
+}
+
+bool segment_not_null(const struct segment *segment, const struct field *field, uint32_t rows,
+		      uint64_t *bits)
+{
+	if (segment->block)
+		return block_not_null(segment->block, segment->schema, field, 0, rows, bits);
+	return rows_not_null(&segment->rows, segment->schema, field, 0, rows, bits);
+}
+
+void segment_and_window(const struct segment *segment, uint64_t low, uint64_t high, uint32_t rows,
+			uint64_t *bits)
+{
+	uint64_t window[BLOCK_MAX_ROWS / 64];
+
+	if (segment_lies_within(segment, low, high))
+		return;
+	if (segment->block)
+		block_filter_time(segment->block, segment->schema, low, high, 0, rows, window);
+	else
+		rows_filter_time(&segment->rows, segment->schema, low, high, 0, rows, window);
+	for (size_t i = 0; i < block_bitmap_words(rows); i++)
+		bits[i] &= window[i];
+}
+
 uint64_t segment_timestamp(const struct segment *segment, uint32_t row)
 {
 	const struct field *time = &segment->schema->fields[HEADER_TIMESTAMP];

@@ -118,6 +118,20 @@ struct segment_range {
 bool segment_range(const struct stream *stream, uint64_t number, struct segment_range *ret_range);
 
 uint64_t segment_timestamp(const struct segment *segment, uint32_t row);
+/* All events of the segment lie between these times. */
+static inline bool segment_lies_within(const struct segment *segment, uint64_t low, uint64_t high)
+{
+	return segment->oldest >= low && segment->newest <= high;
+}
+/* The first `rows` rows: sets the bits of those that pass the filter, clears all others'. */
+void segment_filter(const struct segment *segment, const struct filter *filter, uint32_t rows,
+		    uint64_t *bits);
+/* As block_not_null(). */
+bool segment_not_null(const struct segment *segment, const struct field *field, uint32_t rows,
+		      uint64_t *bits);
+/* Clears the bits of the rows outside [low, high]. */
+void segment_and_window(const struct segment *segment, uint64_t low, uint64_t high, uint32_t rows,
+			uint64_t *bits);
 /* Copies a record (record_size bytes; zero past its end), returns its length. */
 uint32_t segment_record(const struct segment *segment, uint32_t row, uint8_t *record);
 

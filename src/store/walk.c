@@ -43,6 +43,14 @@ static uint64_t to_boot(uint64_t real, int64_t to_real)
 	return boot < 0 ? 0 : (uint64_t)boot;
 }
 
+static bool is_refused(const struct walking *walking, const struct walk_stream *asked)
+{
+	const struct stream_schema *schema =
+		walking->archive->schema(walking->session, asked->stream);
+
+	return schema && plan_asks_for_addresses(schema, asked->filter);
+}
+
 static int add_boot(struct walking *walking, size_t boot, const struct archive_boot *archived,
 		    struct route *route)
 {
@@ -54,6 +62,11 @@ static int add_boot(struct walking *walking, size_t boot, const struct archive_b
 	for (size_t i = 0; i < walk->stream_count; i++) {
 		struct leg *leg = &route->legs[route->count];
 
+		if (archived && !archived->running && walk->streams[i].filter &&
+		    is_refused(walking, &walk->streams[i])) {
+			walking->report.damaged++;
+			continue;
+		}
 		*leg = (struct leg){
 			.asked = &walk->streams[i],
 			.clock = running && walk->store ? NULL : &archived->clock,

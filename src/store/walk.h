@@ -44,7 +44,9 @@ struct walk_piece {
 
 struct walk_report {
 	uint64_t blocks, skipped; /* looked at; left out by their summaries */
-	uint64_t damaged;	  /* blocks of the archive that could not be read: not complete */
+	/* Blocks of the archive that could not be read, and earlier boots that could not be asked
+	 * (about addresses of kernel code): not complete. */
+	uint64_t damaged;
 };
 
 /* Calls `piece` until it returns other than 0, and returns that; -ENOMEM; else 0. The segment is

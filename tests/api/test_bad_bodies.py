@@ -84,7 +84,10 @@ def test_members(shared_server, document):
     """Wrong types, values out of bounds, unknown names: every member of every body."""
     wrong = {"integer": ["1", "", "x", 1.5, -1.5, True, False, [], [1], {}, {"a": 1},
                          2 ** 63 - 1, -2 ** 63],
-             "string": [1, 0, -1, 1.5, True, False, [], ["a"], {}, {"a": 1}]}
+             "string": [1, 0, -1, 1.5, True, False, [], ["a"], {}, {"a": 1}],
+             "boolean": [1, 0, "true", "", 1.5, None, [], [True], {}, {"a": True}],
+             "array": [1, "", "x", 1.5, True, None, {}, {"0": 1}, [None], [1.5], [True], [[]],
+                       [{}], [-1], [2 ** 63 - 1], ["x"]]}
     tried = 0
     for operation in body_operations(document):
         for name, schema in (operation.body or {}).get("properties", {}).items():
@@ -144,7 +147,8 @@ def test_large_bodies(shared_server, document):
         def padded(size):
             return b'{"nosuch":1' + b" " * (size - 12) + b"}"
 
-        assert_refused(send(shared_server, operation, padded(BODY_LIMIT)), None, "at the limit")
+        assert_refused(send(shared_server, operation, padded(BODY_LIMIT)), None,
+                       f"{operation}: at the limit")
         for size in (BODY_LIMIT + 1, 4 * BODY_LIMIT, 3 << 20):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 response = send(shared_server, operation, padded(size))

@@ -31,6 +31,11 @@ tracepoint:skb:kfree_skb /args->reason > 2/ {
          ksym(args->location));
 }
 """
+# The same count in the kernel. What it shows now and then is no part of it.
+READ_SCRIPT = """
+tracepoint:syscalls:sys_enter_read { @[pid] = count(); }
+interval:ms:200 { print(@); }
+"""
 
 
 # The name of the load by which a peer is known to be attached: no header or error has it.
@@ -45,6 +50,7 @@ class Peer:
     command: tuple          # "{tools}", "{objects}": folders of what was built
     load: str = "connect"   # what makes it show an event
     observes: bool = True   # it must have seen events when it ends
+    sign: str = TRIGGER     # what its output holds once it is attached
 
 
 PEERS = {peer.name: peer for peer in (
@@ -52,6 +58,9 @@ PEERS = {peer.name: peer for peer in (
     Peer("bpftrace-drop", "bpftrace", ("bpftrace", "-q", "-e", DROP_SCRIPT), load="udp-closed"),
     Peer("tcpstates", "libbpf-tools", ("tcpstates",), load="connect-close"),
     Peer("tcpstates-bpfcc", "bpfcc-tools", ("tcpstates-bpfcc",), load="connect-close"),
+    Peer("bpftrace-read", "bpftrace", ("bpftrace", "-q", "-e", READ_SCRIPT), load="read-zero",
+         sign="@["),
+    Peer("reference-hook", "", ("{tools}/consumer", "{tools}/sys_exit.bpf.o", "events")),
     Peer("reference", "", ("{tools}/consumer", "{tools}/connect.bpf.o", "events")),
     Peer("reference-drop", "", ("{tools}/consumer", "{tools}/drop.bpf.o", "events")),
     Peer("reference-same", "", ("{tools}/consumer", "{objects}/connection.bpf.o", "connection")),
@@ -120,7 +129,7 @@ def _is_attached(running):
     if running.process.poll() is not None:
         raise Absent(f"it ends at once: {_last_words(running)}")
     said = running.output.read_bytes()
-    return TRIGGER.encode() in said if running.peer.package else b'"ready":true' in said
+    return running.peer.sign.encode() in said if running.peer.package else b'"ready":true' in said
 
 
 @contextlib.contextmanager

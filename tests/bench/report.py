@@ -12,7 +12,10 @@ from horizon import horizon
 
 PICTURES = "pictures"
 QUESTION_NAMES = {"query.newest": "newest 100", "query.absent_pid": "absent pid",
-                  "query.absent_command": "absent command", "query.two_fields": "two fields"}
+                  "query.absent_command": "absent command", "query.two_fields": "two fields",
+                  "query.summary": "summary by command",
+                  "query.summary_two": "summary by two fields",
+                  "query.summary_numbers": "summary, percentiles"}
 
 HEAD = """# Performance
 

@@ -78,16 +78,17 @@ static uint64_t mixed(uint64_t number)
 static void set_header(const struct stream_schema *stream, uint8_t *record, uint64_t number,
 		       uint32_t process)
 {
-	static const char *const commands[] = { "curl",	 "sshd",    "postgres", "nginx",
-						"redis", "systemd", "node",	"fifteen-letters" };
+	static const char *const commands[EVENTS_COMMANDS] = {
+		"curl", "sshd", "postgres", "nginx", "redis", "systemd", "node", "fifteen-letters"
+	};
 
 	memset(record, 0, stream->record_size);
-	set_number(stream, record, "timestamp", 1000000000000 + 20000 * number);
+	set_number(stream, record, "timestamp", EVENTS_START + EVENTS_DISTANCE * number);
 	set_number(stream, record, "pid", EVENTS_PID(process));
 	set_number(stream, record, "tid", EVENTS_PID(process) + number % 4);
 	set_number(stream, record, "uid", process % 3 ? 1000 : 0);
 	set_number(stream, record, "cgroup_id", 0x1000 + process % 12);
-	set_text(stream, record, "command", commands[process % ARRAY_SIZE(commands)]);
+	set_text(stream, record, "command", commands[process % EVENTS_COMMANDS]);
 }
 
 uint32_t events_connection(const struct stream_schema *stream, uint64_t number,

@@ -21,6 +21,10 @@ struct program_schema *events_schema(const char *program);
  * dictionary of their pids in each block. Returns the record's length. */
 #define EVENTS_PROCESSES 4000u
 #define EVENTS_PID(process) (1000 + 13 * (process))
+#define EVENTS_COMMANDS 8u
+/* Event `number` is at EVENTS_START + number * EVENTS_DISTANCE, ns since boot. */
+#define EVENTS_START 1000000000000u
+#define EVENTS_DISTANCE 20000u
 uint32_t events_connection(const struct stream_schema *stream, uint64_t number,
 			   uint8_t record[EVENTS_MAX_RECORD]);
 

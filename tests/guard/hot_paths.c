@@ -22,6 +22,7 @@
 #include "schema/encode.h"
 #include "schema/filter.h"
 #include "schema/kernel.h"
+#include "store/aggregate.h"
 #include "store/block.h"
 #include "store/query.h"
 
@@ -272,6 +273,73 @@ static void take_event(void *context, const struct event *event)
 	*(uint64_t *)context += event->length;
 }
 
+static void add_up(const struct aggregate_options *options, const struct query *query,
+		   uint64_t groups)
+{
+	for (int i = 0; i < QUERIES; i++) {
+		CLEANUP(aggregate) struct aggregate *aggregate = aggregate_new(options);
+		struct aggregate_result result;
+
+		require(aggregate != NULL, "out of memory");
+		do
+			aggregate_add_store(aggregate, stored, query);
+		while (aggregate_again(aggregate));
+		require(!aggregate_result(aggregate, &result), "out of memory");
+		require(result.total.count == STORED && result.total_groups == groups,
+			"the sums are not those of the events");
+	}
+}
+
+PATH path_aggregate_command(const struct aggregate_options *options, const struct query *query)
+{
+	add_up(options, query, EVENTS_COMMANDS);
+}
+
+PATH path_aggregate_numbers(const struct aggregate_options *options, const struct query *query)
+{
+	add_up(options, query, EVENTS_COMMANDS);
+}
+
+PATH path_aggregate_many(const struct aggregate_options *options, const struct query *query)
+{
+	add_up(options, query, EVENTS_PROCESSES);
+}
+
+static void run_aggregate(void (*path)(const struct aggregate_options *options,
+				       const struct query *query),
+			  const char *by, const char *of)
+{
+	const struct aggregate_options options = {
+		.by = { by },
+		.by_count = 1,
+		.of = { of },
+		.of_count = of != NULL,
+		.top = 10,
+		.buckets = 60,
+		.start = EVENTS_START,
+		.width = STORED * EVENTS_DISTANCE / 60,
+	};
+	struct query query = new_query(NULL, NULL);
+
+	path(&options, &query);
+	query_fini(&query);
+}
+
+static void run_aggregate_command(void)
+{
+	run_aggregate(path_aggregate_command, "command", NULL);
+}
+
+static void run_aggregate_numbers(void)
+{
+	run_aggregate(path_aggregate_numbers, "command", "duration_ns");
+}
+
+static void run_aggregate_many(void)
+{
+	run_aggregate(path_aggregate_many, "pid", NULL);
+}
+
 PATH path_follower_read(struct follower *follower)
 {
 	uint64_t bytes = 0, missed = 0;
@@ -401,6 +469,9 @@ static const struct path {
 	{ "query_absent_pid", "stored event", QUERIES *STORED, run_query_absent_pid },
 	{ "query_unknown_pid", "query", QUERIES, run_query_unknown_pid },
 	{ "query_newest_100", "query", QUERIES, run_query_newest_100 },
+	{ "aggregate_command", "stored event", QUERIES *STORED, run_aggregate_command },
+	{ "aggregate_numbers", "stored event", QUERIES *STORED, run_aggregate_numbers },
+	{ "aggregate_many", "stored event", QUERIES *STORED, run_aggregate_many },
 	{ "follower_read", "event", STORED, run_follower_read },
 	{ "filter_match", "event", BATCH, run_filter_match },
 	{ "encode_connection", "event", ENCODED, run_encode_connection },

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """HTTP to the server, with nothing between the test and the bytes."""
+import base64
 import contextlib
 import dataclasses
 import http.client
 import json
 import urllib.parse
+
+from .sockets import inside
 
 TIMEOUT = 20.0
 
@@ -53,13 +56,40 @@ def query_string(params):
 class Client:
     """client(path, **params) is the JSON of a GET that must succeed; the rest is for others."""
 
-    def __init__(self, host, port):
-        self.host, self.port = host, port
+    def __init__(self, host, port, tls=None, authorization=None, namespace=None):
+        """`tls`: an ssl.SSLContext; None: plain HTTP. `namespace` is the harness.network.Namespace
+        that the server listens in."""
+        self.host, self.port, self.tls, self.authorization = host, port, tls, authorization
+        self.namespace = namespace
 
     @property
     def url(self):
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+    def as_bearer(self, token):
+        """The same client with a token."""
+        return Client(self.host, self.port, self.tls, f"Bearer {token}", self.namespace)
+
+    def as_basic(self, name, secret):
+        """The same client with name and secret."""
+        return Client(self.host, self.port, self.tls,
+                      "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode(),
+                      self.namespace)
+
+    def _connect(self):
+        if self.tls:
+            connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT,
+                                                     context=self.tls)
+        else:
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        with inside(self.namespace):
+            connection.connect()
+        return connection
+
+    def _headers(self, headers):
+        own = {"Authorization": self.authorization} if self.authorization else {}
+        return own | (headers or {})
 
     def __call__(self, path, **params):
         response = self.request("GET", path, params=params)
@@ -74,9 +104,9 @@ class Client:
     def request(self, method, path, params=None, body=None, headers=None):
         """Any request; `path` goes out as it is, a query string is added for `params`."""
         target = path + ("?" + query_string(params) if params else "")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        connection = self._connect()
         with contextlib.closing(connection):
-            connection.request(method, target, body=body, headers=headers or {})
+            connection.request(method, target, body=body, headers=self._headers(headers))
             response = connection.getresponse()
             return Response(response.status, response.headers, response.read())
 
@@ -84,9 +114,9 @@ class Client:
     def stream(self, path, headers=None, **params):
         """Server-sent events: a context whose value iterates over ServerSentEvent."""
         target = path + ("?" + query_string(params) if params else "")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT)
+        connection = self._connect()
         with contextlib.closing(connection):
-            connection.request("GET", target, headers=headers or {})
+            connection.request("GET", target, headers=self._headers(headers))
             response = connection.getresponse()
             assert response.status == 200, f"{target}: {response.status} {response.read()!r}"
             assert response.headers.get_content_type() == "text/event-stream"

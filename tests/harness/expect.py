@@ -15,9 +15,9 @@ CLOCK_TOLERANCE_NS = 50_000_000
 ERESTARTSYS = 512
 
 CONNECTION_FIELDS = ("return_code", "error", "protocol", "address_family", "socket_type",
-                     "destination_port", "destination_ip", "destination", "destination_path")
+                     "watched", "destination_port", "destination_ip", "destination", "destination_path")
 DROP_FIELDS = ("drop_reason", "skb_length", "packet_size_bytes", "network_namespace", "interface",
-               "ether_type", "protocol", "source_ip", "destination_ip", "source_port",
+               "ether_type", "protocol", "watched", "source_ip", "destination_ip", "source_port",
                "destination_port")
 
 # AF_INET and the like as (address_family, socket_type, protocol), by the trigger's kinds.
@@ -82,7 +82,7 @@ def assert_connection(event, made, call=None, *, kind=None, command="trigger", g
     duration = own.pop("duration_ns")
     assert isinstance(duration, int) and duration >= 0
     assert call.begin_ns <= event["timestamp"] - duration <= event["timestamp"] <= call.end_ns
-    expected = dict.fromkeys(CONNECTION_FIELDS)
+    expected = dict.fromkeys(CONNECTION_FIELDS) | {"watched": False}
     if kind is not None:
         (expected["address_family"], expected["socket_type"], expected["protocol"]) = SOCKETS[kind]
     expected["return_code"] = call.return_code
@@ -114,7 +114,7 @@ def assert_drop(event, reason, *, pid=None, tid=None, uid=None, command=None, cg
     assert is_location(place), place
     assert location is None or place.partition("+")[0] == location, place
     assert own.pop("drop_reason_code") == drop_reason(reason)
-    expected = dict.fromkeys(DROP_FIELDS) | {"drop_reason": reason}
+    expected = dict.fromkeys(DROP_FIELDS) | {"drop_reason": reason, "watched": False}
     assert not set(fields) - set(expected)
     assert own == expected | fields
 

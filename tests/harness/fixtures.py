@@ -6,6 +6,7 @@ import os
 import pytest
 
 from . import tools
+from .calls import Calls
 from .network import Network
 from .server import Server
 from .wait import wait_for as wait
@@ -17,20 +18,20 @@ def pytest_collection_modifyitems(items):
 
 
 @contextlib.contextmanager
-def _servers():
+def servers():
     """A function that starts servers; all are stopped and looked through at the end."""
-    servers = []
+    started = []
 
     def start(*arguments, ready=True, **keywords):
         server = Server(*arguments, **keywords)
-        servers.append(server)
+        started.append(server)
         return server.wait_until_ready() if ready else server
 
     failures = []
     try:
         yield start
     finally:
-        for server in reversed(servers):
+        for server in reversed(started):
             try:
                 if server.process.returncode is None:
                     server.stop()
@@ -46,7 +47,7 @@ def start_server():
 
     A server that the test itself stopped, or that ended, is left to the test's own assertions.
     """
-    with _servers() as start:
+    with servers() as start:
         yield start
 
 
@@ -60,7 +61,7 @@ def server(start_server):
 def shared_server():
     """One server with the default programs for all tests of a module: they may add events and
     look, but change nothing."""
-    with _servers() as start:
+    with servers() as start:
         yield start()
 
 
@@ -98,6 +99,20 @@ def start_trigger():
     yield start
     for trigger in triggers:
         trigger.kill()
+
+
+@pytest.fixture
+def calls():
+    """calls("read=3", "write=5", threads=2) → harness.calls.Calls that wait; ended at the end."""
+    started = []
+
+    def start(*orders, **options):
+        started.append(Calls(*orders, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
 
 
 @pytest.fixture

@@ -9,13 +9,19 @@ import shutil
 import subprocess
 import time
 
+BPFTOOL_TRIES = 7
 BPFTOOL = shutil.which("bpftool", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
 def _bpftool(kind):
     assert BPFTOOL, "bpftool is missing: make deps-test"
-    out = subprocess.run([BPFTOOL, "-j", kind, "show"], check=True, capture_output=True).stdout
-    objects = json.loads(out or b"[]")
+    # It gives up when one of them goes, anybody's, between its number and its description.
+    for _ in range(BPFTOOL_TRIES):
+        shown = subprocess.run([BPFTOOL, "-j", kind, "show"], check=False, capture_output=True)
+        if shown.returncode == 0:
+            break
+    assert shown.returncode == 0, f"bpftool {kind} show: {shown.stdout} {shown.stderr}"
+    objects = json.loads(shown.stdout or b"[]")
     assert isinstance(objects, list), f"bpftool {kind} show: {objects}"
     return {(kind, item["id"]): item for item in objects}
 

@@ -16,6 +16,11 @@ class Operation:
     def __str__(self):
         return f"{self.method} {self.path}"
 
+    @property
+    def is_page(self):
+        """A web page or one of its files: its query string is the page's own affair."""
+        return self.item["tags"] == ["pages"]
+
     def parameters(self, place):
         """{name: the parameter's object} of those in "query" or in "path"."""
         return {parameter["name"]: parameter

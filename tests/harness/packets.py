@@ -7,6 +7,8 @@ import socket
 import struct
 
 ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_ARP = 0x0800, 0x86dd, 0x0806
+ETHERTYPE_VLAN, ETHERTYPE_QINQ = 0x8100, 0x88a8
+ICMP = 1
 HOP_BY_HOP, TCP, UDP, ROUTING, FRAGMENT = 0, 6, 17, 43, 44
 AUTHENTICATION, ICMPV6, NO_NEXT_HEADER, DESTINATION_OPTIONS = 51, 58, 59, 60
 MORE_FRAGMENTS = 0x2000
@@ -88,11 +90,27 @@ def tcp(source, destination, source_port, destination_port, flags, sequence=1, a
     return segment(check if correct else check ^ 0x5555)
 
 
-def icmp_echo(identifier, sequence, correct=True):
+def icmp(type, code, rest=bytes(4), payload=b"", correct=True):
+    """Of ICMP; the checksum of ICMPv6 would need the addresses: icmpv6()."""
     def message(check):
-        return struct.pack("!BBHHH", 8, 0, check, identifier, sequence)
+        return struct.pack("!BBH", type, code, check) + rest + payload
     check = checksum(message(0))
     return message(check if correct else check ^ 0x5555)
+
+
+def icmpv6(source, destination, type, code, rest=bytes(4), payload=b""):
+    def message(check):
+        return struct.pack("!BBH", type, code, check) + rest + payload
+    return message(transport_checksum(source, destination, ICMPV6, message(0)))
+
+
+def icmp_echo(identifier, sequence, correct=True):
+    return icmp(8, 0, struct.pack("!HH", identifier, sequence), correct=correct)
+
+
+def vlan(identifier, ethertype, priority=0):
+    """What stands in a frame after the type 0x8100 or 0x88a8."""
+    return struct.pack("!HH", priority << 13 | identifier, ethertype)
 
 
 def ipv6_options(next_header, length=8):

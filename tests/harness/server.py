@@ -19,7 +19,7 @@ STOP_DEADLINE = 15.0
 
 # What sanitisers say on standard error.
 SANITISER = re.compile(rb"ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer")
-ADDRESS = re.compile(rb"(API|metrics) on (http://\S+)")
+ADDRESS = re.compile(rb"(API|metrics) on (https?://\S+)")
 
 
 def server_binary():
@@ -35,9 +35,16 @@ class Server:
     standard output so far, in lines of bytes.
     """
 
-    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True):
-        """`defaults=False` passes no address options; the prefix goes before the binary. The data
-        directory goes with the server, unless an argument names another."""
+    def __init__(self, *arguments, environment=None, command_prefix=(), defaults=True,
+                 tls=None, namespace=None, output=None):
+        """`defaults=False` passes no address options; the prefix goes before the binary; `tls` is
+        an ssl.SSLContext for what is served by TLS; in a network namespace it runs, and is asked,
+        there. The data directory goes with the server, unless an argument names another. `output`
+        is another standard output than the one that is read here."""
+        if namespace is not None:
+            command_prefix = (*namespace.command(), *command_prefix)
+        self.namespace = namespace
+        self.tls = tls
         self.objects_before = kernel.bpf_objects()
         self.log, self.output = [], []
         self.api = self.metrics = None
@@ -48,11 +55,12 @@ class Server:
         own["EBPF_SERVER_DATA_DIR"] = self.own_data
         self.process = subprocess.Popen(
             [*command_prefix, server_binary(), *ports, *map(str, arguments)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
             start_new_session=True, env=own | (environment or {}))
         self.readers = [threading.Thread(target=self._read, args=pair, daemon=True)
                         for pair in ((self.process.stdout, self.output),
-                                     (self.process.stderr, self.log))]
+                                     (self.process.stderr, self.log)) if pair[0]]
         for reader in self.readers:
             reader.start()
 
@@ -83,12 +91,18 @@ class Server:
         """Returns self once every program was tried (/readiness answers 200)."""
         address = wait_for(lambda: self.address(b"API"), "the log line with the API's address",
                            deadline)
-        self.api = Client(address.hostname, address.port)
+        self.api = self.client(address)
         wait_for(self.answers_ready, "/readiness", deadline)
         metrics = self.address(b"metrics")
         if metrics is not None:
-            self.metrics = Client(metrics.hostname, metrics.port)
+            self.metrics = self.client(metrics)
         return self
+
+    def client(self, address):
+        """For the URL of one of its listeners."""
+        return Client(address.hostname, address.port,
+                      tls=self.tls if address.scheme == "https" else None,
+                      namespace=self.namespace)
 
     def answers_ready(self):
         """Whether /readiness says yes now; fails when the loader has ended."""

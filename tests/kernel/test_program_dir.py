@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from harness import kernel, tools
+from harness import kernel
+from harness.objects import compile_object
 from harness.processes import LINK, child_of, children, descriptors, ledger, wait_for_restart
 from harness.server import server_binary
 
@@ -62,22 +63,9 @@ int pass(void *context)
 }
 """
 NAME = "group_asked"
-COMPILE_DEADLINE = 60
 DEADLINE = 20
 NOBODY = 65534
 LARGEST = 16 << 20
-
-
-def compile_object(folder, name, source):
-    """With clang, the headers of programs/include and those of libbpf; returns the bytes."""
-    (folder / f"{name}.bpf.c").write_text(source)
-    target = folder / f"{name}.bpf.o"
-    subprocess.run(
-        ["clang", "-target", "bpf", "-mcpu=v2", "-O2", "-g", "-std=gnu17", "-nostdlibinc",
-         "-isystem", tools.ROOT / "build/bpf/include", "-I", tools.ROOT / "programs/include",
-         "-D__TARGET_ARCH_x86", "-c", folder / f"{name}.bpf.c", "-o", target],
-        check=True, timeout=COMPILE_DEADLINE)
-    return target.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -292,20 +280,12 @@ def test_streams(start, directory, compiled):
         'stream "group" must be named "other", or "other_" and something more']
 
 
-@pytest.mark.parametrize("section", ["xdp", "tc", "tcx/ingress"])
+@pytest.mark.parametrize("section", ["xdp", "tcx/ingress"])
 def test_what_attaches_to_interfaces(start, directory, compiled, section):
     put(directory, f"{NAME}.bpf.o", compiled(section=section))
-    assert refused(start, NAME) == [
-        f"{section}: attaches to network interfaces, which this version does not do"]
-
-
-def test_interfaces_that_nobody_uses(start):
-    server = start("--interface", "eth0,lo")
-    [line] = [line for line in server.log_text().splitlines() if "--interface" in line]
-    assert line.endswith(
-        " warn --interface eth0,lo: no running program attaches to network interfaces")
-    server.stop()
-    assert "--interface" not in start().log_text()
+    shown = program(start(), NAME)
+    assert (shown["status"], shown["error"]) == (
+        "disabled", "runs when an interface is named: --interface")
 
 
 # ---- the directory ----

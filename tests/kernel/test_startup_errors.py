@@ -7,54 +7,20 @@ libbpf's.
 """
 import contextlib
 import ctypes
-import os
 import re
 import shutil
 import socket
-import subprocess
 import threading
 
 import pytest
 
 from harness.client import Client
 from harness.kernel import bpf_leftovers, bpf_objects
-from harness.server import server_binary
+from harness.starts import FAILURE, USAGE, refusal, run
 
-USAGE, FAILURE = 2, 1
-DEADLINE = 20.0
 LOOPBACK = ["--addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"]
-# Before the text of a message that is logged.
-STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z error ")
 CLONE_NEWNET = 0x40000000
 NOBODY = "65534"
-
-
-def run(*arguments, prefix=(), environment=None):
-    """A start that is expected to end by itself. The level is the one that users have."""
-    own = {name: value for name, value in os.environ.items()
-           if not name.startswith("EBPF_SERVER_")}
-    return subprocess.run([*prefix, server_binary(), *map(str, arguments)], timeout=DEADLINE,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          env=own | {"EBPF_SERVER_LOG_LEVEL": "info"} | (environment or {}))
-
-
-def refusal(status, *arguments, **keywords):
-    """The one line that a refused start says, without stamp or program name."""
-    before = bpf_objects()
-    result = run(*arguments, **keywords)
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1, f"{len(lines)} lines instead of one:\n{result.stderr}"
-    print(f"\n    {lines[0]}")
-    assert result.returncode == status, lines[0]
-    assert result.stdout == ""
-    assert "libbpf" not in lines[0]
-    assert lines[0].isprintable()
-    assert not bpf_leftovers(before)
-    if status == USAGE:
-        assert lines[0].startswith("ebpf-server: "), lines[0]
-        return lines[0].removeprefix("ebpf-server: ")
-    assert STAMP.search(lines[0]), lines[0]
-    return STAMP.sub("", lines[0])
 
 
 def in_namespace(namespace, function):
@@ -163,9 +129,9 @@ def test_kernel_without_btf():
 # ---- the command line: exit status 2 ----
 
 @pytest.mark.parametrize("arguments, said", [
-    (["--programs", "nosuch"], ["--programs", '"nosuch"', "connection, packet_drop"]),
-    (["--enable", "connection,nosuch"], ["--enable", '"nosuch"', "connection, packet_drop"]),
-    (["--disable", "nosuch"], ["--disable", '"nosuch"', "connection, packet_drop"]),
+    (["--programs", "nosuch"], ["--programs", '"nosuch"', "connection, icmp, packet_drop"]),
+    (["--enable", "connection,nosuch"], ["--enable", '"nosuch"', "connection, icmp, packet_drop"]),
+    (["--disable", "nosuch"], ["--disable", '"nosuch"', "connection, icmp, packet_drop"]),
     (["--programs", "a/b"], ["--programs", "'a/b'"]),
     (["--enable", "connection", "--disable", "connection"], ["'connection'", "both"]),
     (["--nosuch"], ["'--nosuch'", "--help"]),
@@ -185,7 +151,7 @@ def test_kernel_without_btf():
     (["--help=yes"], ["--help", "no value"]),
     (["--interface", "a/b"], ["--interface", "'a/b'"]),
     (["--set", "connection.nosuch=1"], ["--set", '"nosuch"', "only_pid", "sample"]),
-    (["--set", "nosuch.sample=1"], ["--set", '"nosuch"', "connection, packet_drop"]),
+    (["--set", "nosuch.sample=1"], ["--set", '"nosuch"', "connection, icmp, packet_drop"]),
     (["--set", "connection.sample=many"], ["--set", "connection.sample", '"many"',
                                            "0..4294967295"]),
     (["--set", "connection.sample=-1"], ["--set", "connection.sample", '"-1"']),
@@ -238,10 +204,10 @@ def test_environment(name, value, said):
     (5, "[server]\nlog-level = info\n\n[connection]\nsample = many\n",
      ["connection.sample", '"many"']),
     (2, "[connection]\nnosuch = 1\n", ["connection", '"nosuch"', "only_pid"]),
-    (2, "[nosuch]\nsample = 1\n", ['"nosuch"', "connection, packet_drop"]),
-    (2, "[server]\nprograms = nosuch\n", ['"nosuch"', "connection, packet_drop"]),
+    (2, "[nosuch]\nsample = 1\n", ['"nosuch"', "connection, icmp, packet_drop"]),
+    (2, "[server]\nprograms = nosuch\n", ['"nosuch"', "connection, icmp, packet_drop"]),
     (3, "[server]\nenable = connection\nenable = nosuch\ndisable = packet_drop\n",
-     ['"nosuch"', "connection, packet_drop"]),
+     ['"nosuch"', "connection, icmp, packet_drop"]),
     (2, "[server]\ndisable = nosuch\nprograms = connection\n", ['"nosuch"']),
     (3, "[server]\nmemory = 64MiB\nmem\0ory = 1\n", ["NUL"]),
 ], ids=range(14))

@@ -208,10 +208,16 @@ void assert_error(const struct reply *reply, int status, const char *message)
 		int status;
 		const char *text;
 	} texts[] = {
-		{ 400, "Bad Request" },		{ 403, "Forbidden" },
-		{ 404, "Not Found" },		{ 405, "Method Not Allowed" },
-		{ 413, "Content Too Large" },	{ 415, "Unsupported Media Type" },
-		{ 429, "Too Many Requests" },	{ 500, "Internal Server Error" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 413, "Content Too Large" },
+		{ 415, "Unsupported Media Type" },
+		{ 429, "Too Many Requests" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" },
 		{ 503, "Service Unavailable" },
 	};
 

@@ -17,7 +17,9 @@
 
 #include "api/api.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "fake_ring.h"
+#include "lists/lists.h"
 #include "pipeline/internal.h"
 
 /* ---- schemas ---- */
@@ -117,12 +119,13 @@ static struct stream_account *accounts;
 static struct store *store;
 static struct pipeline *pipeline;
 static struct control *control;
+static struct lists *lists;
 static struct api *api;
 static struct fake_ring connection_ring, drop_ring;
 static struct kernel_counts connection_counts, drop_counts;
 static int api_listener, metrics_listener, stop_hearing;
 static atomic_bool stopping;
-static uint64_t epoch;
+static uint64_t epoch, query_timeout_ns;
 
 /* ---- the loader ---- */
 
@@ -144,6 +147,10 @@ static void *play_loader(void *context)
 	while (message_receive(loader_end, &message, &fd) == 0) {
 		struct message answer = { .type = MESSAGE_RESULT, .request = message.request };
 
+		memory_close_fd(&fd);
+		/* Its lists, told at its start. */
+		if (!message.request)
+			continue;
 		pthread_mutex_lock(&loader_lock);
 		last_request = message;
 		request_count++;
@@ -252,6 +259,14 @@ static void start_pipeline(void)
 	stop_hearing = eventfd(0, EFD_CLOEXEC);
 	control = control_new(server_end, pipeline, -1);
 	assert_non_null(control);
+	lists = lists_new(&(struct lists_options){
+		.socket = server_end,
+		.data_dir = -1,
+		.in_force = (const struct shared_list_image[SHARED_LISTS]){ { .fd = -1 },
+									    { .fd = -1 } },
+	});
+	assert_non_null(lists);
+	lists_connect(lists, control);
 	assert_int_equal(pipeline_start(pipeline), 0);
 	loader_answers(0, "");
 	request_count = 0;
@@ -273,6 +288,8 @@ static void start_api(void)
 		.metrics_listener = metrics_listener,
 		.pipeline = pipeline,
 		.control = control,
+		.lists = lists,
+		.query_timeout_ns = query_timeout_ns,
 		.version = "1.2.3",
 		.stopping = &stopping,
 	};
@@ -334,6 +351,7 @@ int api_fixture_teardown(void **state)
 	/* The loader's end sees that the server is gone. */
 	shutdown(server_end, SHUT_RDWR);
 	pthread_join(loader_thread, NULL);
+	lists_free(lists);
 	control_free(control);
 	pipeline_free(pipeline);
 	store_free(store);
@@ -344,6 +362,11 @@ int api_fixture_teardown(void **state)
 	close(api_listener);
 	close(metrics_listener);
 	return 0;
+}
+
+void fixture_set_query_timeout(uint64_t ns)
+{
+	query_timeout_ns = ns;
 }
 
 /* ---- events and programs ---- */
@@ -421,6 +444,11 @@ void tell_program(uint32_t number, const char *name, enum program_status status,
 		message_set_text(message.hook, "tp_btf/%s", name);
 	message_set_text(message.text, "%s", error);
 	assert_int_equal(pipeline_program(pipeline, &message), 0);
+}
+
+void tell_interface(const struct message *message)
+{
+	assert_int_equal(pipeline_interface(pipeline, message), 0);
 }
 
 void tell_ready(bool ready)

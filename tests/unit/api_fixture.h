@@ -46,6 +46,9 @@ int api_fixture_teardown(void **state);
 /* The same with no program told yet. */
 int api_fixture_setup_empty(void **state);
 
+/* Before the setup: what a question may take, 0 for any time. */
+void fixture_set_query_timeout(uint64_t ns);
+
 /* Time that all events of a test are relative to: boot ns, taken at setup, some minutes ago. */
 uint64_t fixture_epoch(void);
 /* The wall time of a boot time, as the API shows it: RFC 3339. Static memory. */
@@ -58,6 +61,7 @@ void produce_drop(uint64_t timestamp, uint32_t pid, const char *command, uint16_
 void lose_connections(uint64_t count);
 
 void tell_program(uint32_t number, const char *name, enum program_status status, const char *error);
+void tell_interface(const struct message *message);
 void tell_ready(bool ready);
 atomic_bool *fixture_stopping(void);
 

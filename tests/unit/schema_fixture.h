@@ -77,7 +77,7 @@ static const struct field fixture_connection_fields[CONNECTION_FIELDS] = {
 						   FIELD_INTEGER),
 				     FIXTURE_AT(fixture_connection, return_code), .count = 1,
 				     .is_signed = true },
-	[CONNECTION_ERROR] = { FIXTURE_PLAIN(CONNECTION_ERROR, "error", FIELD_STRING),
+	[CONNECTION_ERROR] = { FIXTURE_PLAIN(CONNECTION_ERROR, "error", FIELD_ENUM),
 			       FIXTURE_AT(fixture_connection, return_code), .count = 1,
 			       .is_signed = true, .derivation = FIELD_ERRNO_OF,
 			       .source = CONNECTION_RETURN_CODE },

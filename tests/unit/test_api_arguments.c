@@ -297,17 +297,23 @@ static void test_loopback_names(void **state)
 static void test_accepted_encodings(void **state)
 {
 	(void)state;
-	assert_false(compress_accepted(NULL));
-	assert_false(compress_accepted(""));
-	assert_false(compress_accepted("identity"));
-	assert_true(compress_accepted("gzip"));
-	assert_true(compress_accepted("br;q=1.0 , gzip;q=0.001"));
-	assert_false(compress_accepted("gzip ; q=0.000"));
-	assert_false(compress_accepted("gzip;Q=0"));
-	assert_true(compress_accepted("*;q=0.1"));
-	assert_false(compress_accepted("*;q=0"));
-	assert_true(compress_accepted("*;q=0, gzip"));
-	assert_false(compress_accepted(",, ,"));
+	assert_false(compress_accepted("gzip", NULL));
+	assert_false(compress_accepted("gzip", ""));
+	assert_false(compress_accepted("gzip", "identity"));
+	assert_true(compress_accepted("gzip", "gzip"));
+	assert_true(compress_accepted("gzip", "br;q=1.0 , gzip;q=0.001"));
+	assert_false(compress_accepted("gzip", "gzip ; q=0.000"));
+	assert_false(compress_accepted("gzip", "gzip;Q=0"));
+	assert_true(compress_accepted("gzip", "*;q=0.1"));
+	assert_false(compress_accepted("gzip", "*;q=0"));
+	assert_true(compress_accepted("gzip", "*;q=0, gzip"));
+	assert_false(compress_accepted("gzip", ",, ,"));
+	assert_true(compress_accepted("gzip", "x-gzip"));
+	assert_false(compress_accepted("gzip", "x-gzi"));
+	assert_true(compress_accepted("br", "gzip, BR;q=0.5"));
+	assert_false(compress_accepted("br", "gzip, br;q=0"));
+	assert_false(compress_accepted("br", "x-br, b, brr, gzip"));
+	assert_true(compress_accepted("br", "*"));
 }
 
 static void test_compress(void **state)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "api_fixture.h"
+#include "loader/interface_link.h"
 
 #define JSON "Content-Type: application/json\r\n"
 
@@ -78,6 +79,41 @@ static void test_list(void **state)
 	assert_string_equal(text_of(broken, "status"), "failed");
 	assert_string_equal(text_of(broken, "error"), "no such hook");
 	assert_true(json_is_null(json_object_get(broken, "hook")));
+}
+
+static void test_interfaces(void **state)
+{
+	struct message message = { .type = MESSAGE_INTERFACE,
+				   .program = 1,
+				   .name = "eth0",
+				   .hook = "xdp native",
+				   .numbers = { 0, 2 } };
+	REPLY before = get("/api/programs/packet_drop");
+	REPLY reply = { 0 };
+	json_t *list, *entry;
+
+	(void)state;
+	assert_int_equal(json_array_size(reply_array(&before, "interfaces")), 0);
+	tell_interface(&message);
+	message = (struct message){ .type = MESSAGE_INTERFACE,
+				    .program = 1,
+				    .status = INTERFACE_EGRESS,
+				    .name = "eth0",
+				    .reason = "there is no such interface now",
+				    .numbers = { 1, 2 } };
+	tell_interface(&message);
+	reply = get("/api/programs/packet_drop");
+	list = reply_array(&reply, "interfaces");
+	assert_int_equal(json_array_size(list), 2);
+	entry = json_array_get(list, 0);
+	assert_string_equal(text_of(entry, "name"), "eth0");
+	assert_string_equal(text_of(entry, "direction"), "ingress");
+	assert_string_equal(text_of(entry, "mode"), "xdp native");
+	assert_true(json_is_null(json_object_get(entry, "reason")));
+	entry = json_array_get(list, 1);
+	assert_string_equal(text_of(entry, "direction"), "egress");
+	assert_true(json_is_null(json_object_get(entry, "mode")));
+	assert_string_equal(text_of(entry, "reason"), "there is no such interface now");
 }
 
 static void test_get(void **state)
@@ -269,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_interfaces),
 		cmocka_unit_test(test_get),
 		cmocka_unit_test(test_enable_and_disable),
 		cmocka_unit_test(test_loader_refuses),

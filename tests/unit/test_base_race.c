@@ -78,7 +78,8 @@ static void test_threads_do_not_share_seconds(void **state)
 
 static void *log_many(void *context)
 {
-	for (int i = 0; i < 211; i++)
+	for (int i = 0; i < 61;
+	     i++) /* three times that is below the bound on lines that are alike */
 		log_info("%s", (const char *)context);
 	return NULL;
 }
@@ -111,7 +112,7 @@ static void test_lines_of_threads_do_not_mix(void **state)
 		counts[which]++;
 	}
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(counts[i], 211);
+		assert_int_equal(counts[i], 61);
 }
 
 static void *read_boot(void *context)

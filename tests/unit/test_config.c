@@ -28,6 +28,7 @@ static void test_defaults(void **state)
 	assert_false(config->data_dir_given);
 	assert_int_equal(config->interface_count, 0);
 	assert_int_equal(config->setting_count, 0);
+	assert_int_equal(config->ip_list_mode, IP_LIST_TAG);
 	assert_int_equal(config->print, PRINT_OFF);
 #ifdef DEBUG
 	assert_int_equal(config->log_level, LOG_DEBUG);
@@ -37,6 +38,12 @@ static void test_defaults(void **state)
 	assert_int_equal(config->memory, 64 << 20);
 	assert_int_equal(config->ring_bytes, 0);
 	assert_false(config->insecure);
+	assert_null(config->credentials);
+	assert_null(config->tls_cert);
+	assert_null(config->tls_key);
+	assert_false(config->protect_metrics);
+	assert_false(config->open_loopback);
+	assert_int_equal(config->query_timeout_ns, 2000000000);
 	assert_false(config->program_stats);
 	assert_false(config->check_config);
 }
@@ -47,9 +54,9 @@ static void test_every_option(void **state)
 	struct config *config = GOOD("--addr=127.0.0.1:1", "--metrics-addr=127.0.0.2:2",
 				     "--programs=a,b", "--enable=c", "--disable=d",
 				     "--program-dir=/x/y", "--data-dir=/z", "--interface=eth0",
-				     "--set=a.p=1", "--print=json", "--log-level=error",
-				     "--memory=9M", "--ring-size=128k", "--insecure",
-				     "--program-stats", "--check-config");
+				     "--ip-list-mode=drop", "--set=a.p=1", "--print=json",
+				     "--log-level=error", "--memory=9M", "--ring-size=128k",
+				     "--insecure", "--program-stats", "--check-config");
 	(void)state;
 
 	assert_string_equal(config->api.text, "127.0.0.1:1");
@@ -65,6 +72,7 @@ static void test_every_option(void **state)
 	assert_list(config->interfaces, config->interface_count, "eth0");
 	assert_int_equal(config->setting_count, 1);
 	assert_setting(config, 0, "a", "p", "1", "--set");
+	assert_int_equal(config->ip_list_mode, IP_LIST_DROP);
 	assert_int_equal(config->print, PRINT_JSON);
 	assert_int_equal(config->log_level, LOG_ERROR);
 	assert_int_equal(config->memory, 9 << 20);
@@ -137,6 +145,7 @@ static void test_print(void **state)
 		assert_int_equal(config->print, cases[i].print);
 	}
 	REFUSED("--print: 'xml' is not text, json or off", "--print=xml");
+	REFUSED("--ip-list-mode: 'some' is not tag, only or drop", "--ip-list-mode=some");
 	REFUSED("--print: needs a value (text|json)", "--print=");
 	REFUSED("unexpected argument 'json'; did you mean '--print=json'? See --help", "--print",
 		"json");
@@ -152,7 +161,9 @@ static void test_wrong_usage(void **state)
 	REFUSED("unknown option '--frobnicate'; see --help", "--frobnicate");
 	REFUSED("unknown option '-x'; see --help", "-x");
 	REFUSED("unknown option '--'; see --help", "--=x");
-	REFUSED("'--pro' may be --programs, --program-dir, --program-stats; see --help", "--pro");
+	REFUSED("'--pro' may be --protect-metrics, --programs, --program-dir, --program-stats; see "
+		"--help",
+		"--pro");
 	REFUSED("--addr needs a value (HOST:PORT); see --help", "--addr");
 	REFUSED("--addr: needs a value (HOST:PORT)", "--addr=");
 	REFUSED("--addr: needs a value (HOST:PORT)", "--addr", "");
@@ -286,8 +297,10 @@ static void test_metrics_off(void **state)
 	}
 }
 
+#define OR_INSECURE ", use 127.0.0.1, or allow it with --insecure"
 #define NEEDS_INSECURE                                                                             \
-	", and there is no TLS and no credential: use 127.0.0.1, or allow it with --insecure"
+	", and there is no TLS and no credential: give --tls-cert FILE and --tls-key FILE and "    \
+	"--credentials FILE" OR_INSECURE
 
 static void test_reachable_api_needs_insecure(void **state)
 {
@@ -303,6 +316,41 @@ static void test_reachable_api_needs_insecure(void **state)
 	config_free(GOOD("--addr=:8080", "--insecure"));
 	config_free(GOOD("--insecure", "--addr=:8080"));
 	config_free(GOOD("--metrics-addr=0.0.0.0:9090"));
+	/* What is missing is what is told. */
+	REFUSED("--addr: other machines could reach :80, and there is no TLS: give --tls-cert FILE "
+		"and --tls-key FILE" OR_INSECURE,
+		"--addr=:80", "--credentials=c");
+	REFUSED("--addr: other machines could reach :80, and there is no credential: give "
+		"--credentials FILE" OR_INSECURE,
+		"--addr=:80", "--tls-cert=c", "--tls-key=k");
+	config_free(GOOD("--addr=:80", "--tls-cert=c", "--tls-key=k", "--credentials=c"));
+}
+
+static void test_access(void **state)
+{
+	CLEANUP(config)
+	struct config *config = GOOD("--credentials=/c", "--tls-cert=/x", "--tls-key=/y",
+				     "--protect-metrics", "--open-loopback",
+				     "--query-timeout=1.5s");
+	(void)state;
+
+	assert_string_equal(config->credentials, "/c");
+	assert_string_equal(config->tls_cert, "/x");
+	assert_string_equal(config->tls_key, "/y");
+	assert_true(config->protect_metrics);
+	assert_true(config->open_loopback);
+	assert_int_equal(config->query_timeout_ns, 1500000000);
+	REFUSED("--tls-cert and --tls-key go together: --tls-key FILE is missing", "--tls-cert=x");
+	REFUSED("--tls-cert and --tls-key go together: --tls-cert FILE is missing", "--tls-key=x");
+	REFUSED("--protect-metrics needs --credentials FILE", "--protect-metrics");
+	REFUSED("--open-loopback needs --credentials FILE: without, nobody is asked for any",
+		"--open-loopback");
+	REFUSED("--metrics-addr: credentials for :9090 would pass the network in the clear: give "
+		"--tls-cert FILE and --tls-key FILE" OR_INSECURE,
+		"--metrics-addr=:9090", "--protect-metrics", "--credentials=c");
+	REFUSED("--query-timeout: 'soon' is not a duration such as 2s", "--query-timeout=soon");
+	REFUSED("--query-timeout: '9ms' is not from 10ms to 60s", "--query-timeout=9ms");
+	REFUSED("--query-timeout: '61' is not from 10ms to 60s", "--query-timeout=61");
 }
 
 static void test_one_address_for_both(void **state)
@@ -526,6 +574,7 @@ int main(void)
 		TEST(test_overlong_address),
 		TEST(test_metrics_off),
 		TEST(test_reachable_api_needs_insecure),
+		TEST(test_access),
 		TEST(test_one_address_for_both),
 		TEST(test_lists),
 		TEST(test_refused_lists),

@@ -70,7 +70,8 @@ static void test_bad_variables(void **state)
 	unsetenv("EBPF_SERVER_SET");
 	setenv("EBPF_SERVER_ADDR", ":80", 1);
 	REFUSED("EBPF_SERVER_ADDR: other machines could reach :80, and there is no TLS and no "
-		"credential: use 127.0.0.1, or allow it with --insecure");
+		"credential: give --tls-cert FILE and --tls-key FILE and --credentials FILE, use "
+		"127.0.0.1, or allow it with --insecure");
 }
 
 static void test_empty_variable_is_none(void **state)

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "history/reader.h"
+#include "store/aggregate.h"
 
 static struct world world;
 
@@ -226,50 +227,121 @@ static void test_boots_follow_each_other(void **state)
 		assert_true(world_boot(&world, i)->epoch > world_boot(&world, i - 1)->epoch);
 }
 
-/* Page by page over memory, history and boots: each event once, in order. */
+static struct query_place place_after(const struct query *query, const struct query_result *result)
+{
+	const struct event *last = result->count ? &result->events[result->count - 1] : NULL;
+
+	if (result->cut && query->ascending)
+		return (struct query_place){ .set = true,
+					     .boot = result->cut_boot,
+					     .timestamp = result->cut_at - 1,
+					     .stream = UINT16_MAX,
+					     .index = UINT32_MAX };
+	if (result->cut)
+		return (struct query_place){ .set = true,
+					     .boot = result->cut_boot,
+					     .timestamp = result->cut_at + 1 };
+	assert_non_null(last);
+	return (struct query_place){ .set = true,
+				     .boot = last->boot ? last->boot->epoch : 0,
+				     .timestamp = last->timestamp,
+				     .stream = last->stream,
+				     .index = (uint32_t)last->index };
+}
+
+/* Page by page over memory, history and boots: each event once, in order; also when no answer has
+ * time to look at everything. */
+static void go_through(bool ascending, uint64_t deadline)
+{
+	FREE const struct world_event **expected = calloc(WORLD_EVENTS, sizeof(*expected));
+	struct query query;
+	struct query_result result;
+	size_t seen = 0, held = 0, cuts = 0;
+	bool more = true;
+
+	world_begin(&world, 1 << 20, 9);
+	world_append(&world, 5003, 300);
+	world_end(&world);
+	world_next_boot(&world);
+	world_open(&world, 1 << 20);
+	for (size_t i = 0; i < 20; i++) {
+		world_append(&world, 1009, 300);
+		assert_int_equal(world_flush(&world), 0);
+	}
+	world_append(&world, 503, 0);
+	for (size_t i = 0; i < world.count; i++) {
+		if (!world.events[i].gone)
+			expected[held++] = &world.events[i];
+	}
+	qsort(expected, held, sizeof(*expected), world_compare);
+	query = world_everything(&world, 997);
+	query.ascending = ascending;
+	query.deadline = deadline;
+	while (more) {
+		assert_int_equal(query_run(world.store, &query, &result), 0);
+		for (size_t i = 0; i < result.count; i++, seen++)
+			world_assert_event(&world, &result.events[i],
+					   expected[ascending ? seen : held - 1 - seen]);
+		cuts += result.cut;
+		more = result.more;
+		if (more)
+			*(ascending ? &query.after : &query.before) = place_after(&query, &result);
+		query_result_fini(&result);
+	}
+	assert_int_equal(seen, held);
+	assert_int_equal(cuts > 0, deadline != 0);
+	query_fini(&query);
+	world_fini(&world);
+}
+
 static void test_one_cursor_goes_through_everything(void **state)
 {
-	for (int ascending = 0; ascending < 2; ascending++) {
-		struct query query;
-		struct query_result result;
-		size_t seen = 0, held = 0;
-		bool more = true;
+	(void)state;
+	go_through(false, 0);
+	go_through(true, 0);
+	go_through(false, 1);
+	go_through(true, 1);
+}
 
-		(void)state;
-		world_begin(&world, 1 << 20, 9);
-		world_append(&world, 5003, 300);
-		world_end(&world);
-		world_next_boot(&world);
-		world_open(&world, 1 << 20);
-		for (size_t i = 0; i < 20; i++) {
-			world_append(&world, 1009, 300);
-			assert_int_equal(world_flush(&world), 0);
-		}
-		world_append(&world, 503, 0);
-		for (size_t i = 0; i < world.count; i++)
-			held += !world.events[i].gone;
-		query = world_everything(&world, 997);
-		query.ascending = ascending;
-		while (more) {
-			struct query_place *place = ascending ? &query.after : &query.before;
-			const struct event *last;
+/* Sums over memory, history and boots. */
+static void test_sums_go_through_everything(void **state)
+{
+	const struct aggregate_options options = { .by = { "pid" },
+						   .by_count = 1,
+						   .of = { "timestamp" },
+						   .of_count = 1,
+						   .top = AGGREGATE_MAX_TOP };
+	CLEANUP(aggregate) struct aggregate *aggregate = aggregate_new(&options);
+	struct aggregate_result result;
+	struct query query;
+	uint64_t count = 0;
+	unsigned __int128 sum = 0;
 
-			assert_int_equal(query_run(world.store, &query, &result), 0);
-			assert_true(result.count > 0);
-			seen += result.count;
-			last = &result.events[result.count - 1];
-			*place = (struct query_place){ .set = true,
-						       .boot = last->boot ? last->boot->epoch : 0,
-						       .timestamp = last->timestamp,
-						       .stream = last->stream,
-						       .index = (uint32_t)last->index };
-			more = result.more;
-			query_result_fini(&result);
-		}
-		assert_int_equal(seen, held);
-		query_fini(&query);
-		world_fini(&world);
+	(void)state;
+	world_begin(&world, 1 << 20, 16);
+	world_append(&world, 3001, 300);
+	world_end(&world);
+	world_next_boot(&world);
+	world_open(&world, 1 << 20);
+	for (size_t i = 0; i < 20; i++) {
+		world_append(&world, 1009, 300);
+		assert_int_equal(world_flush(&world), 0);
 	}
+	world_append(&world, 211, 0);
+	for (size_t i = 0; i < world.count; i++) {
+		count += !world.events[i].gone;
+		sum += world.events[i].gone ? 0 : world.events[i].timestamp;
+	}
+	query = world_everything(&world, 0);
+	do
+		assert_true(aggregate_add_store(aggregate, world.store, &query));
+	while (aggregate_again(aggregate));
+	assert_int_equal(aggregate_result(aggregate, &result), 0);
+	assert_int_equal(result.total.count, count);
+	assert_true(result.total.values[0].sum == (__int128)sum);
+	assert_int_equal(result.damaged, 0);
+	assert_true(result.total_groups > 10);
+	query_fini(&query);
 }
 
 /* The last server said nothing at its end: nobody knows what it held. */
@@ -489,6 +561,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_servers_are_killed, teardown),
 		cmocka_unit_test_teardown(test_boots_follow_each_other, teardown),
 		cmocka_unit_test_teardown(test_one_cursor_goes_through_everything, teardown),
+		cmocka_unit_test_teardown(test_sums_go_through_everything, teardown),
 		cmocka_unit_test_teardown(test_a_sudden_end_is_remembered, teardown),
 		cmocka_unit_test_teardown(test_an_earlier_layout_stays_readable, teardown),
 		cmocka_unit_test_teardown(test_the_file_keeps_its_size, teardown),

@@ -83,11 +83,22 @@ static uint32_t number_of_program;
 /* What the first server asks for when everything is ready. */
 static void (*requests)(const struct server_start *start);
 
+/* As every server does before anything else: the loader waits for it. */
+static void tell_lists(const struct server_start *start)
+{
+	for (enum shared_list list = 0; list < SHARED_LISTS; list++) {
+		struct message message = { .type = MESSAGE_SET_LIST, .numbers = { list } };
+
+		message_send(start->socket, &message, -1);
+	}
+}
+
 static int reporting_server(const struct server_start *start)
 {
 	sigset_t stop;
 	int signals;
 
+	tell_lists(start);
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	signals = signalfd(-1, &stop, SFD_CLOEXEC);

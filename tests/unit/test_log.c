@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_limit.h"
 #include "base/memory.h"
 
 /* Standard error goes to a file between these two; the second returns what it holds. */
@@ -191,6 +192,88 @@ static void test_errno_is_kept(void **state)
 	assert_non_null(strstr(text, "0007 No such file or directory\n"));
 }
 
+/* ---- the bound on lines that are alike, on a clock of the test's ---- */
+
+static unsigned int admitted(struct log_limit *limit, const void *kind, uint64_t now,
+			     unsigned int count, unsigned int *suppressed)
+{
+	unsigned int written = 0;
+
+	*suppressed = 0;
+	for (unsigned int i = 0; i < count; i++) {
+		unsigned int before;
+
+		written += log_limit_admit(limit, kind, now, &before);
+		*suppressed += before;
+	}
+	return written;
+}
+
+static void test_limit(void **state)
+{
+	struct log_limit limit = { 0 };
+	const uint64_t start = 1000 * NS_PER_SECOND;
+	unsigned int suppressed;
+	const char kinds[2] = "a";
+	(void)state;
+
+	assert_int_equal(admitted(&limit, &kinds[0], start, 1009, &suppressed), LOG_LIMIT_LINES);
+	assert_int_equal(suppressed, 0);
+	/* Others are not held up. */
+	assert_int_equal(admitted(&limit, &kinds[1], start, 7, &suppressed), 7);
+	assert_int_equal(
+		admitted(&limit, &kinds[0], start + LOG_LIMIT_WINDOW_NS - 1, 11, &suppressed), 0);
+	assert_int_equal(admitted(&limit, &kinds[0], start + LOG_LIMIT_WINDOW_NS, 3, &suppressed),
+			 3);
+	assert_int_equal(suppressed, 1009 - LOG_LIMIT_LINES + 11);
+	assert_int_equal(admitted(&limit, &kinds[0], start + LOG_LIMIT_WINDOW_NS, 3, &suppressed),
+			 3);
+	assert_int_equal(suppressed, 0);
+}
+
+/* More kinds than places: what has none is written. What has fallen silent gives its place. */
+static void test_limit_of_many_kinds(void **state)
+{
+	static const char kinds[1009];
+	struct log_limit limit = { 0 };
+	unsigned int suppressed, bounded = 0;
+	uint64_t now = 1000 * NS_PER_SECOND;
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(kinds); i++) {
+		unsigned int written = admitted(&limit, &kinds[i], now, 251, &suppressed);
+
+		assert_true(written == LOG_LIMIT_LINES || written == 251);
+		bounded += written == LOG_LIMIT_LINES;
+		/* What was not told keeps the place. */
+		for (size_t j = 0; j < LOG_LIMIT_KINDS; j++)
+			limit.kinds[j].suppressed = 0;
+	}
+	assert_in_range(bounded, 1, LOG_LIMIT_KINDS);
+	now += LOG_LIMIT_WINDOW_NS;
+	assert_int_equal(admitted(&limit, &kinds[500], now, 251, &suppressed), LOG_LIMIT_LINES);
+}
+
+static void test_lines_that_are_alike(void **state)
+{
+	FREE char *text = NULL;
+	unsigned int lines = 0;
+	(void)state;
+
+	log_set_level(LOG_INFO);
+	capture_begin();
+	for (int i = 0; i < 1009; i++)
+		log_info("alike %d", i);
+	log_info("another");
+	text = capture_end();
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		lines++;
+	assert_int_equal(lines, LOG_LIMIT_LINES + 1);
+	assert_non_null(strstr(text, "info alike 199\n"));
+	assert_null(strstr(text, "alike 200\n"));
+	assert_non_null(strstr(text, "info another\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +283,9 @@ int main(void)
 		cmocka_unit_test(test_text_cannot_forge),
 		cmocka_unit_test(test_long_lines_are_whole),
 		cmocka_unit_test(test_errno_is_kept),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_limit_of_many_kinds),
+		cmocka_unit_test(test_lines_that_are_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,97 +7,8 @@
 
 #include <cmocka.h>
 
-#include "store/query.h"
 #include "store/segment.h"
-#include "store_model.h"
-
-enum { STREAMS = 3, MOST_EVENTS = 61000 };
-
-struct remembered {
-	uint64_t timestamp;
-	uint64_t index;
-	uint32_t length;
-	uint16_t stream;
-	uint8_t record[sizeof(struct fixture_connection)];
-};
-
-static const struct stream_schema *const schemas[STREAMS] = {
-	&fixture_connection_schema,
-	&fixture_misc_schema,
-	&fixture_connection_schema,
-};
-
-/* A store and everything that was put into it. */
-struct world {
-	struct store *store;
-	struct fixture_random random;
-	struct remembered *events;
-	size_t count;
-	uint64_t clock;
-	uint64_t appended[STREAMS];
-};
-
-static struct world world;
-
-static void world_begin(size_t memory, uint64_t seed)
-{
-	store_free(world.store);
-	world.store = store_new(memory);
-	world.random.state = seed;
-	world.count = 0;
-	world.clock = 1000000;
-	for (size_t i = 0; i < STREAMS; i++) {
-		assert_int_equal(store_add_stream(world.store, schemas[i]), i);
-		world.appended[i] = 0;
-	}
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	world.events = calloc(MOST_EVENTS, sizeof(*world.events));
-	return world.events ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	store_free(world.store);
-	free(world.events);
-	return 0;
-}
-
-/* `disorder`: ns by which an event may come late. Times repeat, so that places decide too. */
-static void world_append(size_t count, uint64_t disorder)
-{
-	struct fixture_random *random = &world.random;
-
-	assert_true(world.count + count <= MOST_EVENTS);
-	for (size_t i = 0; i < count; i++) {
-		struct remembered *event = &world.events[world.count++];
-		union {
-			struct fixture_connection connection;
-			struct fixture_misc misc;
-		} record;
-
-		world.clock += fixture_below(random, 3) * 10;
-		event->stream = (uint16_t)fixture_below(random, STREAMS);
-		event->timestamp = world.clock;
-		if (disorder && !fixture_below(random, 5))
-			event->timestamp -= fixture_below(random, disorder);
-		if (event->stream == 1)
-			event->length =
-				fixture_misc_event(random, event->timestamp, 30, &record.misc);
-		else
-			event->length = fixture_connection_event(random, event->timestamp, 40,
-								 &record.connection);
-		memcpy(event->record, &record, event->length);
-		event->index = world.appended[event->stream]++;
-		store_append(world.store, event->stream, &record, event->length);
-	}
-	for (size_t i = 0; i < STREAMS; i++)
-		store_publish(world.store, i);
-}
+#include "store_world.h"
 
 static int compare_place(uint64_t time, uint64_t stream, uint64_t index, uint64_t other_time,
 			 uint64_t other_stream, uint64_t other_index)
@@ -115,15 +26,6 @@ static int compare_remembered(const void *a, const void *b)
 	const struct remembered *y = *(const struct remembered *const *)b;
 
 	return compare_place(x->timestamp, x->stream, x->index, y->timestamp, y->stream, y->index);
-}
-
-/* Events go block by block, so what is held is told by the store itself: from this index on. */
-static uint64_t first_held(size_t number)
-{
-	struct store_figures figures;
-
-	store_figures(world.store, number, &figures);
-	return figures.expired;
 }
 
 static const struct query_stream *asked_about(const struct query *query, uint16_t stream)
@@ -168,7 +70,7 @@ static size_t check(const struct query *query)
 		const struct remembered *event = &world.events[i];
 		const struct query_stream *asked = asked_about(query, event->stream);
 
-		if (!asked || event->index < first_held(event->stream) ||
+		if (!asked || event->index < world_first_held(event->stream) ||
 		    event->timestamp < query->since || event->timestamp > query->until ||
 		    !model_match(&asked->filter, schemas[event->stream], event->record,
 				 event->length))
@@ -191,22 +93,6 @@ static size_t check(const struct query *query)
 	return given;
 }
 
-/* All streams, no filter, no window. */
-static struct query everything(size_t limit)
-{
-	struct query query = { .until = UINT64_MAX, .limit = limit, .stream_count = STREAMS };
-
-	query.streams = calloc(STREAMS, sizeof(*query.streams));
-	for (uint16_t i = 0; i < STREAMS; i++)
-		query.streams[i].stream = i;
-	return query;
-}
-
-static uint64_t random_time(void)
-{
-	return world.clock - fixture_below(&world.random, (world.clock - 999990) * 5 / 4);
-}
-
 static struct query_place random_place(void)
 {
 	const struct remembered *event = &world.events[fixture_below(&world.random, world.count)];
@@ -224,26 +110,11 @@ static struct query random_query(void)
 {
 	static const size_t limits[] = { 0, 1, 2, 10, 100, 1000, 10000 };
 	struct fixture_random *random = &world.random;
-	struct query query = everything(limits[fixture_below(random, ARRAY_SIZE(limits))]);
+	struct query query = world_question(limits[fixture_below(random, ARRAY_SIZE(limits))]);
 
 	query.ascending = fixture_below(random, 2);
 	query.want_total = fixture_below(random, 2);
-	while (query.stream_count > 1 && !fixture_below(random, 3))
-		query.stream_count--;
-	for (size_t i = 0; i < query.stream_count; i++) {
-		const struct remembered *example = NULL;
-
-		do {
-			example = &world.events[fixture_below(random, world.count)];
-		} while (example->stream != i);
-		if (fixture_below(random, 3))
-			query.streams[i].filter =
-				model_random_filter(random, schemas[i], example->record);
-	}
-	if (!fixture_below(random, 3))
-		query.since = random_time();
-	if (!fixture_below(random, 3))
-		query.until = random_time();
+	world_narrow(&query);
 	if (!fixture_below(random, 4))
 		query.after = random_place();
 	if (!fixture_below(random, 4))
@@ -271,7 +142,7 @@ static void test_an_empty_store_answers(void **state)
 
 	(void)state;
 	world_begin(8 << 20, 1);
-	query = everything(100);
+	query = world_question(100);
 	query.want_total = true;
 	assert_int_equal(query_run(world.store, &query, &result), 0);
 	assert_int_equal(result.count, 0);
@@ -314,7 +185,7 @@ static void test_random_questions_with_evictions(void **state)
 		world_append(5003, i % 2 ? 0 : 3000);
 		check_many(25, 100);
 	}
-	assert_true(first_held(0) > 0 && first_held(1) > 0 && first_held(2) > 0);
+	assert_true(world_first_held(0) > 0 && world_first_held(1) > 0 && world_first_held(2) > 0);
 }
 
 /* One event far out of order, such as a program that sends a wrong time makes it. */
@@ -333,12 +204,12 @@ static void test_a_time_that_is_wrong(void **state)
 static void walk(bool ascending, size_t limit)
 {
 	FREE const struct remembered **held = calloc(world.count, sizeof(*held));
-	struct query query = everything(limit);
+	struct query query = world_question(limit);
 	size_t count = 0, seen = 0;
 	bool more = true;
 
 	for (size_t i = 0; i < world.count; i++) {
-		if (world.events[i].index >= first_held(world.events[i].stream))
+		if (world.events[i].index >= world_first_held(world.events[i].stream))
 			held[count++] = &world.events[i];
 	}
 	qsort(held, count, sizeof(*held), compare_remembered);
@@ -376,6 +247,85 @@ static void test_pages_give_every_event_once(void **state)
 	walk(false, 10000);
 }
 
+/* However little time there is: who goes on from where an answer broke off sees every event once,
+ * in order. */
+static void walk_in_a_hurry(bool ascending, size_t limit)
+{
+	FREE const struct remembered **held = calloc(world.count, sizeof(*held));
+	struct query query = world_question(limit);
+	struct query_place *place = ascending ? &query.after : &query.before;
+	size_t count = 0, seen = 0, cuts = 0, steps = 0;
+	bool more = true;
+
+	for (size_t i = 0; i < world.count; i++) {
+		if (world.events[i].index >= world_first_held(world.events[i].stream))
+			held[count++] = &world.events[i];
+	}
+	qsort(held, count, sizeof(*held), compare_remembered);
+	query.ascending = ascending;
+	query.deadline = 1; /* long ago */
+	for (; more; steps++) {
+		struct query_result result;
+
+		assert_int_equal(query_run(world.store, &query, &result), 0);
+		assert_true(seen + result.count <= count);
+		for (size_t i = 0; i < result.count; i++, seen++)
+			assert_event(&result.events[i], held[ascending ? seen : count - 1 - seen]);
+		assert_true(!result.cut || (result.partial && result.more));
+		cuts += result.cut;
+		if (result.cut && ascending)
+			*place = (struct query_place){ .set = true,
+						       .timestamp = result.cut_at - 1,
+						       .stream = UINT16_MAX,
+						       .index = UINT32_MAX };
+		else if (result.cut)
+			*place =
+				(struct query_place){ .set = true, .timestamp = result.cut_at + 1 };
+		else if (result.count)
+			*place = (struct query_place){
+				.set = true,
+				.timestamp = result.events[result.count - 1].timestamp,
+				.stream = result.events[result.count - 1].stream,
+				.index = (uint32_t)result.events[result.count - 1].index,
+			};
+		more = result.more;
+		query_result_fini(&result);
+		assert_true(steps < 3 * count);
+	}
+	assert_int_equal(seen, count);
+	assert_true(cuts > 0);
+	query_fini(&query);
+}
+
+static void test_answers_that_took_too_long(void **state)
+{
+	struct query query;
+	struct query_result result;
+	uint64_t counted;
+
+	(void)state;
+	world_begin(2 << 20, 16);
+	world_append(20011, 700);
+	walk_in_a_hurry(false, 1);
+	walk_in_a_hurry(false, 97);
+	walk_in_a_hurry(true, 101);
+	walk_in_a_hurry(true, 7001);
+
+	/* A total that was cut short is less, and says so; with time enough it is all. */
+	query = world_question(0);
+	for (size_t i = 0; i < STREAMS; i++)
+		query.streams[i].filter = model_filter_range(HEADER_PID, 0, UINT32_MAX);
+	query.deadline = 1;
+	assert_int_equal(query_run(world.store, &query, &result), 0);
+	assert_true(result.partial);
+	counted = result.total;
+	query.deadline = UINT64_MAX;
+	assert_int_equal(query_run(world.store, &query, &result), 0);
+	assert_false(result.partial || result.cut);
+	assert_true(counted > 0 && counted < result.total);
+	query_fini(&query);
+}
+
 static void test_little_is_looked_at(void **state)
 {
 	struct query query;
@@ -384,7 +334,7 @@ static void test_little_is_looked_at(void **state)
 	(void)state;
 	world_begin(32 << 20, 7);
 	world_append(MOST_EVENTS, 50);
-	query = everything(100);
+	query = world_question(100);
 	query.want_total = true;
 
 	/* The newest: a block of each stream at the most. */
@@ -425,7 +375,7 @@ static void test_unpublished_events_are_not_seen(void **state)
 	(void)state;
 	world_begin(8 << 20, 8);
 	world_append(11, 0);
-	query = everything(100);
+	query = world_question(100);
 	for (size_t i = 0; i < 7; i++)
 		store_append(world.store, 0, world.events[0].record, 80);
 	assert_int_equal(query_run(world.store, &query, &result), 0);
@@ -448,14 +398,14 @@ static void test_answers_outlive_what_they_came_from(void **state)
 	(void)state;
 	world_begin(1 << 20, 9);
 	world_append(101, 0);
-	query = everything(101);
+	query = world_question(101);
 	query.ascending = true;
 	assert_int_equal(query_run(world.store, &query, &result), 0);
 	assert_int_equal(result.count, 101);
 	first = result.events[0];
 	memcpy(record, first.record, first.length);
 	world_append(40009, 0);
-	assert_true(first_held(first.stream) > first.index);
+	assert_true(world_first_held(first.stream) > first.index);
 	assert_memory_equal(result.events[0].record, record, first.length);
 	query_result_fini(&result);
 	query_fini(&query);
@@ -470,10 +420,11 @@ int main(void)
 		cmocka_unit_test(test_random_questions_with_evictions),
 		cmocka_unit_test(test_a_time_that_is_wrong),
 		cmocka_unit_test(test_pages_give_every_event_once),
+		cmocka_unit_test(test_answers_that_took_too_long),
 		cmocka_unit_test(test_little_is_looked_at),
 		cmocka_unit_test(test_unpublished_events_are_not_seen),
 		cmocka_unit_test(test_answers_outlive_what_they_came_from),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, world_setup, world_teardown);
 }

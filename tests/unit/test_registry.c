@@ -104,6 +104,79 @@ static void test_several_streams_of_a_program(void **state)
 	assert_int_equal(view.stream_count, 2);
 }
 
+/* ---- network interfaces ---- */
+
+static int tell_interface(uint32_t program, const char *name, uint64_t place, uint64_t count)
+{
+	struct message message = { .type = MESSAGE_INTERFACE,
+				   .program = program,
+				   .status = INTERFACE_EGRESS,
+				   .numbers = { place, count } };
+
+	message_set_text(message.name, "%s", name);
+	message_set_text(message.hook, "tcx");
+	message_set_text(message.reason, "for a reason");
+	return pipeline_interface(pipeline, &message);
+}
+
+static void assert_interfaces(uint32_t program, size_t expected, const char *first)
+{
+	FREE struct interface_view *list = NULL;
+	size_t count = 77;
+
+	assert_int_equal(pipeline_program_interfaces(pipeline, program, &list, &count), 0);
+	assert_int_equal(count, expected);
+	if (!count)
+		return;
+	assert_string_equal(list[0].name, first);
+	assert_int_equal(list[0].direction, INTERFACE_EGRESS);
+	assert_string_equal(list[0].mode, "tcx");
+	assert_string_equal(list[0].reason, "for a reason");
+}
+
+static void test_a_list_of_interfaces_is_shown_whole(void **state)
+{
+	struct interface_view *list;
+	size_t count;
+
+	(void)state;
+	tell_program(BEAT, "beat");
+	assert_interfaces(BEAT, 0, NULL);
+	assert_int_equal(tell_interface(BEAT, "eth0", 0, 2), 0);
+	assert_interfaces(BEAT, 0, NULL);
+	assert_int_equal(tell_interface(BEAT, "eth1", 1, 2), 0);
+	assert_interfaces(BEAT, 2, "eth0");
+	assert_int_equal(tell_interface(BEAT, "eth2", 0, 1), 0);
+	assert_interfaces(BEAT, 1, "eth2");
+	/* One that was begun and left is forgotten. */
+	assert_int_equal(tell_interface(BEAT, "eth3", 0, 3), 0);
+	assert_int_equal(tell_interface(BEAT, "eth4", 0, 2), 0);
+	assert_int_equal(tell_interface(BEAT, "eth5", 1, 2), 0);
+	assert_interfaces(BEAT, 2, "eth4");
+	assert_int_equal(tell_interface(BEAT, "", 0, 0), 0);
+	assert_interfaces(BEAT, 0, NULL);
+	assert_int_equal(pipeline_program_interfaces(pipeline, 9, &list, &count), -ENOENT);
+}
+
+static void test_interfaces_that_cannot_be(void **state)
+{
+	struct message message = {
+		.program = BEAT, .status = INTERFACE_DIRECTIONS, .name = "x", .numbers = { 0, 1 }
+	};
+
+	(void)state;
+	tell_program(BEAT, "beat");
+	assert_int_equal(tell_interface(BEAT, "eth0", 0, 1), 0);
+	assert_int_equal(tell_interface(9, "eth1", 0, 1), -ENOENT);
+	assert_int_equal(tell_interface(MESSAGE_MAX_PROGRAMS, "eth1", 0, 1), -ENOENT);
+	assert_int_equal(tell_interface(BEAT, "eth1", 1, 1), -EINVAL);
+	assert_int_equal(tell_interface(BEAT, "eth1", 0, 2), 0);
+	assert_int_equal(tell_interface(BEAT, "eth1", 1, 3), -EINVAL);
+	assert_int_equal(tell_interface(BEAT, "eth1", 0, UINT64_MAX), -EINVAL);
+	assert_int_equal(pipeline_interface(pipeline, &message), -EINVAL);
+	assert_interfaces(BEAT, 1, "eth0");
+}
+
 /* ---- programs ---- */
 
 static void test_program_view(void **state)
@@ -267,6 +340,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_another_layout_begins_another_stream),
+		TEST(test_a_list_of_interfaces_is_shown_whole),
+		TEST(test_interfaces_that_cannot_be),
 		TEST(test_a_type_belongs_to_one_program),
 		TEST(test_several_streams_of_a_program),
 		TEST(test_program_view),

@@ -49,6 +49,9 @@ static void refused_objects_say_why(void **state)
 		{ "parameter", "\"writable\" is not const volatile" },
 		{ "parameter_type", "\"many\" is an array, but no char array" },
 		{ "default", "\"default:maybe\" is unknown" },
+		{ "print_line", "names \"padding\", which is no field" },
+		{ "print_opening", "names \"pid\"; known are own_pid and api_port" },
+		{ "with", "\"with:nothing\" names no parameter" },
 	};
 
 	(void)state;

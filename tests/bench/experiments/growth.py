@@ -25,7 +25,7 @@ def _stored(stand):
     """Questions and memory against the events stored."""
     counts = [count for count in COUNTS if count * BYTES_EACH * SPARE * 2 < _free_bytes()]
     memory = int(max(64 << 20, counts[-1] * BYTES_EACH * SPARE))
-    queries = {figure: [] for figure, _ in QUESTIONS}
+    queries = {figure: [] for figure, _, _ in QUESTIONS}
     resident = []
     with daemon(stand, "--memory", str(memory)) as server:
         empty = stands.resident(server.pids[1])
@@ -34,8 +34,8 @@ def _stored(stand):
             fill(stand, count - have, FILL_RATE)
             have = server.settled_ledger()["held"]
             resident.append((have, (stands.resident(server.pids[1]) - empty) / 2**20))
-            for figure, question in QUESTIONS:
-                queries[figure].append((have, ask(stand, question, 60)["median_ns"] / 1e6))
+            for figure, path, question in QUESTIONS:
+                queries[figure].append((have, ask(stand, path, question, 60)["median_ns"] / 1e6))
     stand.curves["queries"] = queries
     stand.curves["memory"] = resident
 

@@ -11,12 +11,17 @@ FIRST_PORT = 2000
 MILLION = 1_000_000
 NOISE = 50_000
 
-# What is asked: figure, query. The two fields together match one event in PORTS.
+EVENTS, SUMMARY = "/api/events", "/api/events/summary"
+
+# What is asked: figure, path, query. The two fields together match one event in PORTS.
 QUESTIONS = (
-    ("query.newest", "limit=100"),
-    ("query.absent_pid", "pid=4294967294"),
-    ("query.absent_command", "command=nobody-at-all"),
-    ("query.two_fields", f"destination_port={FIRST_PORT + 7}&command={FILL}"),
+    ("query.newest", EVENTS, "limit=100"),
+    ("query.absent_pid", EVENTS, "pid=4294967294"),
+    ("query.absent_command", EVENTS, "command=nobody-at-all"),
+    ("query.two_fields", EVENTS, f"destination_port={FIRST_PORT + 7}&command={FILL}"),
+    ("query.summary", SUMMARY, "by=command"),
+    ("query.summary_two", SUMMARY, "by=command,destination_ip"),
+    ("query.summary_numbers", SUMMARY, "by=command&of=duration_ns"),
 )
 
 
@@ -35,20 +40,20 @@ def grown(server, add):
     return stands.resident(pid) - before, after - held
 
 
-def ask(stand, question, count):
+def ask(stand, path, question, count):
     """The load's word on so many of this question, 500 a second at most."""
     return stand.load("http", count=count, rate=500, to=daemons.ADDRESS,
-                      path=f"/api/events?type=connection&{question}")
+                      path=f"{path}?type=connection&{question}")
 
 
 def _questions(stand, server):
     count = stand.pick(400, 100)
     with stand.background("connect", rate=NOISE, seconds=100, command="bench-noise"):
-        for figure, question in QUESTIONS:
+        for figure, path, question in QUESTIONS:
             samples, detail = [], {"p99_ms": [], "server_ms": []}
             for _ in range(stand.pick(5, 2)):
                 before = server.cpu_ns(daemons.is_http_thread)
-                took = ask(stand, question, count)
+                took = ask(stand, path, question, count)
                 used = server.cpu_ns(daemons.is_http_thread) - before
                 samples.append(took["median_ns"] / 1e6)
                 detail["p99_ms"].append(took["p99_ns"] / 1e6)

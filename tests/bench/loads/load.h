@@ -36,6 +36,8 @@ extern const struct load_kind load_connect_close;
 extern const struct load_kind load_udp_closed;
 extern const struct load_kind load_churn;
 extern const struct load_kind load_http;
+extern const struct load_kind load_read_file;
+extern const struct load_kind load_read_zero;
 
 /* The destinations in turn. */
 struct load_targets {

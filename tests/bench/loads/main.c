@@ -27,7 +27,8 @@
 #define KEPT_SHARE 0.9
 
 static const struct load_kind *const kinds[] = {
-	&load_connect, &load_connect_close, &load_udp_closed, &load_churn, &load_http,
+	&load_connect, &load_connect_close, &load_udp_closed, &load_churn,
+	&load_http,    &load_read_file,	    &load_read_zero,
 };
 
 struct load {
