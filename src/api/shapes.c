@@ -27,7 +27,9 @@
 
 /* clang-format off */
 #define QUERY_TIME { "query_time", TIME, "When the question was answered." }
-#define COMPLETE { "complete", BOOLEAN, "Nothing of the window was lost, or is neither in memory nor in the history." }
+#define COMPLETE                                                                                   \
+	{ "complete", BOOLEAN,                                                                     \
+	  "Nothing of the window was lost, or is neither in memory nor in the history." }
 #define PARTIAL { "partial", BOOLEAN, "The search took too long (--query-timeout) and was ended." }
 #define REASON { "reason", STRING_OR_NULL, "Why the answer is partial; null when it is not." }
 #define LOST { "lost", COUNT, "Events of the window that were lost: a ring buffer was full." }

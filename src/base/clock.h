@@ -20,7 +20,8 @@ uint64_t clock_real_ns(void);
 /* Wall time minus boot time, in ns: wall = boot + offset. */
 int64_t clock_boot_to_real_offset(void);
 /* An offset that was used earlier in this boot: given again as long as it is right to within a
- * millisecond, so that an event's wall time is the same in every answer. Before other threads ask. */
+ * millisecond, so that an event's wall time is the same in every answer. Before other threads
+ * ask. */
 void clock_keep_offset(int64_t offset);
 /* When this machine booted, in seconds since the epoch: btime of /proc/stat, read at the first call
  * and then kept, also by forks; so call it before giving up the file system. Where /proc cannot be

@@ -49,8 +49,8 @@ struct catalog {
 };
 
 /* Reads boots and blocks out of a database. What makes no sense by itself is left out and counted.
- * `boot_id`: that of the running boot (its boot is marked). 0, -EBADMSG when the database is damaged
- * (what was read until then stays), -ENOMEM, -errno. */
+ * `boot_id`: that of the running boot (its boot is marked). 0, -EBADMSG when the database is
+ * damaged (what was read until then stays), -ENOMEM, -errno. */
 int catalog_load(struct catalog *catalog, sqlite3 *database, const char *boot_id,
 		 uint64_t *ret_senseless);
 /* The same where the database is damaged: whatever can be found. 0 or -ENOMEM. */

@@ -3,10 +3,10 @@
  * What outlives memory and process: the blocks of the store, as they are, in an SQLite database
  * (history/database.h), put there by a thread of its own that never makes the reader thread wait.
  *
- * An event that is older than the flush interval survives the death of any of our processes, once and
- * only once: rows of open blocks are written at least that often, and the block, when it is sealed,
- * takes their place in one transaction. What memory had to let go before the disk took it is counted
- * and answers say so.
+ * An event that is older than the flush interval survives the death of any of our processes, once
+ * and only once: rows of open blocks are written at least that often, and the block, when it is
+ * sealed, takes their place in one transaction. What memory had to let go before the disk took it
+ * is counted, and answers say so.
  *
  * Queries go on into it through store/archive.h; other processes read it by history/reader.h.
  */
@@ -40,7 +40,8 @@ int history_open(const struct history_options *options, struct history **ret_his
 		 size_t error_size);
 /* Starts the thread. 0 or -errno. */
 int history_start(struct history *history);
-/* Something new was settled in the store. Reader thread; next to nothing while the writer is awake. */
+/* Something new was settled in the store. Reader thread; next to nothing while the writer is
+ * awake. */
 void history_wake(struct history *history);
 /* Ends the thread, and writes whatever the store has. */
 void history_stop(struct history *history);

@@ -175,11 +175,11 @@ int retain_run(struct history *history);
 /* Between transactions: the log into the file, free pages back to the file system. */
 void retain_tidy(struct history *history);
 
-/* ---- salvage.c, merge.c: between transactions, a little each call; true when there is more ---- */
+/* ---- salvage.c, merge.c: a little each call; true when there is more ---- */
 
-/* Opens a file that was set aside and reads what is in it. At the start its boots and streams become
- * ours; later we have them already, and the catalog moves over: a fresh database has no block. What
- * cannot be opened is left alone. 0 or -ENOMEM. */
+/* Opens a file that was set aside and reads what is in it. At the start its boots and streams
+ * become ours; later we have them already, and the catalog moves over: a fresh database has no
+ * block. What cannot be opened is left alone. 0 or -ENOMEM. */
 int salvage_begin(struct history *history, const char *path);
 bool salvage_run(struct history *history);
 void salvage_end(struct history *history);

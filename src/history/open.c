@@ -74,8 +74,9 @@ static int prepare_statements(struct history *history)
 		{ &statements->commit, "COMMIT" },
 		{ &statements->rollback, "ROLLBACK" },
 		{ &statements->add_block,
-		  "INSERT INTO block(id,boot,stream,first_index,rows,oldest,newest,disorder,partial,"
-		  "bytes,head_sum,body_sum,head,body) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)" },
+		  "INSERT INTO block(id,boot,stream,first_index,rows,oldest,newest,disorder,"
+		  "partial,bytes,head_sum,body_sum,head,body) "
+		  "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)" },
 		{ &statements->remove_block, "DELETE FROM block WHERE id=?" },
 		{ &statements->read_block,
 		  "SELECT head_sum,body_sum,disorder,head,body FROM block WHERE id=?" },

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The reading half: sessions on a database, with a few connections that are kept and the heads and
- * blocks that were read last. The server's vault shares the catalog with the writer; that of another
- * process reads the catalog anew for each session. Private to this folder. Any thread, but a session
- * is one thread's.
+ * blocks that were read last. The server's vault shares the catalog with the writer; that of
+ * another process reads the catalog anew for each session. Private to this folder. Any thread, but
+ * a session is one thread's.
  */
 #ifndef HISTORY_VAULT_H
 #define HISTORY_VAULT_H

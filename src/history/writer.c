@@ -208,8 +208,8 @@ int history_start(struct history *history)
 
 void history_wake(struct history *history)
 {
-	/* Both sides change the word, so one comes after the other: this thread sees that the writer
-	 * sleeps, or the writer sees what was settled. */
+	/* Both sides change the word, so one comes after the other: this thread sees that the
+	 * writer sleeps, or the writer sees what was settled. */
 	if (!atomic_fetch_or(&history->asleep, false))
 		return;
 	pthread_mutex_lock(&history->wake_lock);

@@ -151,8 +151,8 @@ static inline size_t block_count_entries(const struct block *block, size_t colum
 							      : 0;
 }
 
-/* How many rows pass, by summary and counts (of these columns, one after another) alone. False: that
- * takes the rows. */
+/* How many rows pass, by summary and counts (of these columns, one after another) alone. False:
+ * that takes the rows. */
 bool block_count(const struct block *head, const uint16_t *counts,
 		 const struct stream_schema *schema, const struct filter *filter,
 		 uint64_t *ret_rows);

@@ -35,8 +35,8 @@ struct plan_question {
 /* 0, or -ENOMEM. The items are freed by the caller. */
 int plan_make(const struct plan_question *question, struct plan *ret_plan);
 
-/* The archived blocks that hold what block `place` of the running boot held in memory, by place; the
- * session is settled after it. 0 or -ENOMEM. */
+/* The archived blocks that hold what block `place` of the running boot held in memory, by place;
+ * the session is settled after it. 0 or -ENOMEM. */
 int plan_find_archived(const struct archive_ops *archive, struct archive_session *session,
 		       uint16_t stream, const struct archive_item *place,
 		       struct archive_item **ret_items, size_t *ret_count);

@@ -4,8 +4,8 @@
  * (or oldest) first, after this place, at most so many, and how many there are in all. Works on
  * columns where blocks are sealed and on rows where they are open; whole blocks are skipped by
  * their summaries. Exact: an order by (timestamp, stream, place) holds even where the records of
- * several CPUs arrived slightly out of order. Where memory ends an archive goes on (store/archive.h),
- * into earlier boots too, in one order. Any thread.
+ * several CPUs arrived slightly out of order. Where memory ends an archive goes on
+ * (store/archive.h), into earlier boots too, in one order. Any thread.
  */
 #ifndef STORE_QUERY_H
 #define STORE_QUERY_H
@@ -33,7 +33,8 @@ struct query {
 	struct query_stream *streams; /* heap, owned by the query */
 	size_t stream_count;
 	uint64_t since, until; /* boot ns, both inclusive; 0 and UINT64_MAX for no limit */
-	/* The same window in wall ns, for the archive's earlier boots. Both 0: they take no part. */
+	/* The same window in wall ns, for earlier boots of the archive. Both 0: they take no
+	 * part. */
 	uint64_t since_real, until_real;
 	struct archive *archive; /* NULL: only what is in memory */
 	/* Only events strictly later / earlier, in the order of time, than this place. */

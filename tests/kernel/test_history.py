@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What outlives processes, however they end, and what becomes of a file that was damaged.
 
-HISTORY_KILLS and HISTORY_DAMAGES say how often (make test-soak asks for 200 and 500). On the release
-build: a sanitiser's start is not the server's.
+HISTORY_KILLS and HISTORY_DAMAGES say how often (make test-soak asks for 200 and 500). On the
+release build: a sanitiser's start is not the server's.
 """
 import contextlib
 import csv

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sequence RATE MOST FILE: connects a UDP socket at a rate, each time to another address that tells
- * the call's number: 127.A.B.C, of which A, B and C are the number's bytes from the highest on. When
- * call n has returned, the time (CLOCK_BOOTTIME, ns) stands in FILE as 64-bit integer n, for whoever
- * looks at it meanwhile. Ends after MOST calls, or by a signal.
+ * the call's number: 127.A.B.C, of which A, B and C are the number's bytes from the highest on.
+ * When call n has returned, the time (CLOCK_BOOTTIME, ns) stands in FILE as 64-bit integer n, for
+ * whoever looks at it meanwhile. Ends after MOST calls, or by a signal.
  */
 #include <arpa/inet.h>
 #include <errno.h>

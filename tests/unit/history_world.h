@@ -51,6 +51,15 @@ struct world {
 	uint64_t next[WORLD_STREAMS];
 };
 
+/* How often, at least; `make test-soak` asks for more. */
+static inline size_t world_rounds(size_t otherwise)
+{
+	const char *text = getenv("HISTORY_DAMAGES");
+	const size_t asked = text ? strtoul(text, NULL, 10) : 0;
+
+	return asked > otherwise ? asked : otherwise;
+}
+
 static const struct stream_schema *const world_schemas[WORLD_STREAMS] = {
 	&fixture_connection_schema,
 	&fixture_misc_schema,

@@ -71,6 +71,10 @@ def _questions(stand, server):
     slowest = max(medians.values(), key=lambda samples: sorted(samples)[len(samples) // 2])
     detail = {name: sorted(samples)[len(samples) // 2] for name, samples in medians.items()}
     stand.figures["history.newest"] = Figure(slowest, detail=detail)
+    groups = [stand.load("http", count=stand.pick(10, 5), rate=500, to=daemons.ADDRESS,
+                         path="/api/events/summary?type=connection&by=command&buckets=0")
+              ["median_ns"] / 1e6 for _ in range(stand.pick(5, 2))]
+    stand.figures["history.group"] = Figure(groups)
     everything = server.api("/api/events?type=connection&limit=1")
     return everything["total_count"]
 
