@@ -17,5 +17,6 @@ include mk/bench.mk
 include mk/guard.mk
 include mk/lint.mk
 include mk/deps.mk
+include mk/docs.mk
 include mk/install.mk
 include mk/help.mk

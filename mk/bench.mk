@@ -8,12 +8,17 @@ BENCH_SOURCES := $(LOAD_SOURCES) $(filter-out %.bpf.c,$(sort $(wildcard tests/be
 BENCH_OBJECTS := $(patsubst tests/bench/reference/%.bpf.c,$(BENCH_OUT)/%.bpf.o,\
 	$(sort $(wildcard tests/bench/reference/*.bpf.c)))
 BENCH_NEEDS := $(BIN)/ebpf-server $(BENCH_OUT)/load $(BENCH_OUT)/consumer $(BENCH_OUT)/hello \
-	$(BENCH_OUT)/packet_cost $(BENCH_OBJECTS) $(BPF_OBJECTS)
+	$(BENCH_OUT)/follow $(BENCH_OUT)/packet_cost $(BENCH_OBJECTS) $(BPF_OBJECTS)
 
 $(BENCH_OUT)/load: $(LOAD_SOURCES:%.c=$(OUT)/release/%.o)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(release_LINK) $^ -lpthread -o $@
+
+# The reader of streams is that of the tests.
+$(BENCH_OUT)/follow: $(TEST_OUT)/tools/follow
+	$(Q)mkdir -p $(@D)
+	$(Q)cp $< $@
 
 # Nothing of the server's library: a reference stands on the system's libraries alone.
 $(BENCH_OUT)/%: $(OUT)/release/tests/bench/reference/%.o

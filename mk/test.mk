@@ -60,7 +60,7 @@ run_pytest = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests \
 	$(if $(EBPF_SERVER_BINARY),EBPF_SERVER_BINARY=$(EBPF_SERVER_BINARY)) \
 	$(PYTHON) -m pytest --junitxml=$(RESULTS)/$(1).xml $(if $(T),-k '$(T)') $(2) $(PYTEST_ARGS)
 
-PARTS := unit race kernel api web guard
+PARTS := unit race kernel api web deploy guard
 
 .PHONY: test test-tools $(PARTS:%=test-%)
 test: deps-test ## Test: everything; ends with the sum of all results
@@ -116,6 +116,11 @@ test-web: $(SYSTEM_NEEDS) $(if $(filter yes,$(WEB)),$(TEST_OUT)/web/packages.sta
 test-web: ## Test: in a browser (root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,web,tests/web)
+
+test-deploy: $(BIN)/ebpf-server $(TOOL_BINARIES)
+test-deploy: ## Test: what is installed, the Debian package (root)
+	@mkdir -p $(RESULTS)
+	@$(call run_pytest,deploy,tests/deploy)
 
 # What takes too long for every run: histories under 200 kills, and 500 damaged ones.
 .PHONY: test-soak

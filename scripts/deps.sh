@@ -14,10 +14,12 @@ packages_apt() {
 		libinih-dev libsqlite3-dev "$(apt_node)" ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
 		openssl slowhttptest util-linux valgrind strace "$(apt_bpftool)" "$(apt_chromium)" \
-		fonts-dejavu-core ;;
+		fonts-dejavu-core help2man man-db bash-completion lintian dpkg-dev ;;
 	dev) echo clang-format shellcheck python3-pyflakes git ;;
 	bench) echo python3 iproute2 binutils bpftrace libbpf-tools bpfcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-riscv64-linux-gnu ;;
+	docs) echo help2man ;;
+	deb) echo help2man dpkg-dev ;;
 	esac
 }
 
@@ -61,10 +63,12 @@ packages_dnf() {
 	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
 		python3-jsonschema iproute nftables openssl util-linux \
 		valgrind strace bpftool chromium \
-		dejavu-sans-fonts dejavu-sans-mono-fonts ;;
+		dejavu-sans-fonts dejavu-sans-mono-fonts help2man man-db bash-completion ;;
 	dev) echo clang-tools-extra ShellCheck python3-pyflakes git ;;
 	bench) echo python3 iproute binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnu gcc-riscv64-linux-gnu ;;
+	docs) echo help2man ;;
+	deb) echo help2man dpkg-dev ;;
 	esac
 }
 
@@ -73,10 +77,13 @@ packages_pacman() {
 	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd gnutls nettle libxcrypt \
 		jansson libinih sqlite nodejs npm ;;
 	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables openssl \
-		util-linux valgrind strace bpf chromium ttf-dejavu ;;
+		util-linux valgrind strace bpf chromium ttf-dejavu help2man man-db \
+		bash-completion ;;
 	dev) echo clang shellcheck python-pyflakes git ;;
 	bench) echo python iproute2 binutils bpftrace bcc-tools tcpdump ;;
 	cross) echo aarch64-linux-gnu-gcc riscv64-linux-gnu-gcc ;;
+	docs) echo help2man ;;
+	deb) echo help2man dpkg ;;
 	esac
 }
 

@@ -6,7 +6,7 @@ import re
 import sys
 
 LAYERS = ("base", "config", "access", "schema", "loader", "store", "history", "pipeline", "lists",
-          "metrics", "api", "export")
+          "metrics", "live", "api", "export")
 # What stands in src/ itself (main.c, server.c) wires everything and comes last.
 TOP = len(LAYERS)
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)

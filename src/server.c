@@ -186,7 +186,8 @@ int server_main(const struct server_start *start)
 						  .query_timeout_ns = config->query_timeout_ns,
 						  .version = EBPF_SERVER_VERSION,
 						  .stopping = &stopping,
-						  .program_stats = config->program_stats },
+						  .program_stats = config->program_stats,
+						  .max_streams = config->max_streams },
 			   &api, error, sizeof(error));
 	if (result < 0) {
 		log_error("server: %s", error);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "api/source.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -62,6 +63,8 @@ const char *status_text(unsigned int status)
 void answer_fini(struct answer *answer)
 {
 	buffer_fini(&answer->body);
+	source_discard(answer->source);
+	answer->source = NULL;
 }
 
 int answer_error(struct answer *answer, unsigned int status, const char *format, ...)
@@ -75,7 +78,7 @@ int answer_error(struct answer *answer, unsigned int status, const char *format,
 	va_end(arguments);
 
 	/* A failed buffer stays failed until it is given back. */
-	buffer_fini(&answer->body);
+	answer_fini(answer);
 	answer->status = status;
 	answer->media_type = MEDIA_JSON;
 	answer->header_count = 0;

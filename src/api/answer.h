@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 
 struct json;
+struct source;
 
 /* HTTP statuses that this API gives (RFC 9110, RFC 6585). */
 enum status {
@@ -38,6 +39,7 @@ enum status {
 #define MEDIA_CSV "text/csv; charset=utf-8"
 #define MEDIA_HTML "text/html; charset=utf-8"
 #define MEDIA_TEXT "text/plain; charset=utf-8"
+#define MEDIA_EVENT_STREAM "text/event-stream"
 
 #define ANSWER_HEADERS 12
 
@@ -46,7 +48,8 @@ struct answer {
 	const char *media_type;
 	const char *bad_request; /* `error` of a 400 where users of a route know it otherwise */
 	struct buffer body;
-	bool as_is; /* never compressed on its way out */
+	struct source *source; /* the body comes in pieces (api/source.h); `body` is empty then */
+	bool as_is;	       /* never compressed on its way out */
 	/* Instead of the body: bytes that stay where they are; goes with as_is. */
 	const void *fixed;
 	size_t fixed_length;

@@ -38,7 +38,8 @@ struct api_options {
 	unsigned int threads; /* 0: 2 */
 	/* Set at the start of shutdown: readiness fails from then on. May be NULL. */
 	const atomic_bool *stopping;
-	bool program_stats; /* the kernel's run accounting was asked for */
+	bool program_stats;	  /* the kernel's run accounting was asked for */
+	unsigned int max_streams; /* at once; 0: 256 */
 };
 
 /* Serves until api_stop(), on threads that take no signals; the options are copied, what they

@@ -18,11 +18,14 @@
 #include "api/answer.h"
 #include "api/compress.h"
 #include "api/connections.h"
+#include "api/head.h"
 #include "api/routes.h"
+#include "api/source.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "live/live.h"
 
 #define THREADS 2
 /* Of each listener (connections.h); the library lets some more in, so that there always is somebody
@@ -32,6 +35,7 @@
 #define CONNECTIONS_ON_THE_WAY 128u
 #define DESCRIPTORS_LEFT 512u
 #define IDLE_SECONDS 30u
+#define STREAMS 256u
 /* A body that is too large is read to its end, so that the sender reads the answer; up to here. */
 #define DISCARD_LIMIT (1u << 20)
 /* How far the wall clock may go from the kept offset before that is taken anew. */
@@ -41,7 +45,8 @@
 struct exchange {
 	struct request request;
 	bool begun;
-	size_t received; /* bytes of the body, kept or not */
+	struct source *stream; /* sends by itself; when the library asks again, it is over */
+	size_t received;       /* bytes of the body, kept or not */
 	uint64_t started;
 };
 
@@ -64,29 +69,45 @@ int64_t api_boot_to_real(struct api *api)
 
 /* ---- answers out ---- */
 
-static void add_headers(struct MHD_Response *response, const struct answer *answer,
-			bool compressible, bool compressed)
+static void add_to_response(void *context, const char *name, const char *value)
 {
-	/* Without a body there is no type. */
-	if (answer->status != STATUS_NO_CONTENT && answer->status / 100 != 3)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->media_type);
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL,
-				answer->cache_control ? answer->cache_control : "no-store");
-	for (size_t i = 0; i < answer->header_count; i++)
-		MHD_add_response_header(response, answer->headers[i].name,
-					answer->headers[i].constant ? answer->headers[i].constant
-								    : answer->headers[i].value);
-	if (compressible)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
-					MHD_HTTP_HEADER_ACCEPT_ENCODING);
-	if (compressed)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	MHD_add_response_header(context, name, value);
 }
 
 static const char *request_header(struct MHD_Connection *connection, const char *name)
 {
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* False: the library is to send it. */
+static bool send_stream(struct MHD_Connection *connection, struct exchange *exchange,
+			struct answer *answer)
+{
+	BUFFER head = BUFFER_INIT;
+
+	head_write(&head, answer);
+	if (head.failed || !source_send(answer->source, connection, &head))
+		return false;
+	exchange->stream = TAKE(answer->source);
+	return true;
+}
+
+/* The response has what the answer had. */
+static struct MHD_Response *make_response(struct MHD_Connection *connection, struct answer *answer)
+{
+	struct MHD_Response *response;
+
+	if (answer->source)
+		return source_response(TAKE(answer->source), connection);
+	if (answer->fixed)
+		return MHD_create_response_from_buffer(answer->fixed_length,
+						       (void *)(uintptr_t)answer->fixed,
+						       MHD_RESPMEM_PERSISTENT);
+	response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
+						   MHD_RESPMEM_MUST_FREE);
+	if (response)
+		answer->body = (struct buffer)BUFFER_INIT;
+	return response;
 }
 
 static struct connection *connection_of(struct MHD_Connection *connection)
@@ -104,24 +125,22 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct exc
 	bool compressed = compressible &&
 			  compress_accepted("gzip", exchange->request.accept_encoding) &&
 			  compress_body(&answer->body) == 0;
+	const struct request *request = &exchange->request;
 	struct MHD_Response *response;
 	enum MHD_Result result;
 
-	log_debug("api: %s answered %u, %zu bytes, %" PRIu64 " us", exchange->request.target,
-		  answer->status, answer->body.length,
-		  (clock_boot_ns() - exchange->started) / 1000);
-	response = answer->fixed
-			   ? MHD_create_response_from_buffer(answer->fixed_length,
-							     (void *)(uintptr_t)answer->fixed,
-							     MHD_RESPMEM_PERSISTENT)
-			   : MHD_create_response_from_buffer(answer->body.length, answer->body.data,
-							     MHD_RESPMEM_MUST_FREE);
+	log_debug("api: %s answered %u, %zu bytes, %" PRIu64 " us", request->target, answer->status,
+		  answer->body.length, (clock_boot_ns() - exchange->started) / 1000);
+	if (answer->source && request->method == METHOD_GET &&
+	    send_stream(connection, exchange, answer))
+		return MHD_YES;
+	/* What has an end is to be taken in time. */
+	if (!answer->source)
+		connection_enter(connection_of(connection), CONNECTION_TAKING, clock_boot_ns());
+	response = make_response(connection, answer);
 	if (!response)
 		return MHD_NO;
-	/* It is the response's now. */
-	answer->body = (struct buffer)BUFFER_INIT;
-	add_headers(response, answer, compressible, compressed);
-	connection_enter(connection_of(connection), CONNECTION_TAKING, clock_boot_ns());
+	head_each(answer, compressible, compressed, add_to_response, response);
 	result = MHD_queue_response(connection, answer->status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -149,6 +168,7 @@ static enum MHD_Result answer_request(struct MHD_Connection *connection, struct 
 	request->peer = peer_of(connection);
 	request->accept_encoding = request_header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	request->if_none_match = request_header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
+	request->last_event_id = request_header(connection, "Last-Event-ID");
 	route_request(request, &answer);
 	/* Not even the words for it: the connection is closed. */
 	if (answer.body.failed)
@@ -230,6 +250,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	*slot = NULL;
 	if (!exchange)
 		return;
+	source_discard(exchange->stream);
 	request_fini(&exchange->request);
 	free(exchange);
 }
@@ -288,7 +309,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	(void)context;
 	(void)path;
 	(void)version;
-	if (!exchange)
+	if (!exchange || exchange->stream)
 		return MHD_NO;
 	if (!exchange->begun) {
 		exchange->begun = true;
@@ -386,13 +407,15 @@ static bool is_loopback(int fd)
 }
 
 /* As many as there are descriptors for, on two listeners, with some left for everything else. */
-static struct connection_limits connection_limits(void)
+static struct connection_limits connection_limits(unsigned int streams)
 {
-	struct connection_limits limits = { CONNECTIONS, CONNECTIONS_OF_ONE_ADDRESS };
+	struct connection_limits limits = { CONNECTIONS + streams,
+					    CONNECTIONS_OF_ONE_ADDRESS + streams };
 	struct rlimit descriptors;
 
 	if (getrlimit(RLIMIT_NOFILE, &descriptors) < 0 ||
-	    descriptors.rlim_cur >= 2 * (CONNECTIONS + CONNECTIONS_ON_THE_WAY) + DESCRIPTORS_LEFT)
+	    descriptors.rlim_cur >=
+		    2 * (CONNECTIONS + CONNECTIONS_ON_THE_WAY) + streams + DESCRIPTORS_LEFT)
 		return limits;
 	limits.most = descriptors.rlim_cur < 4 * DESCRIPTORS_LEFT
 			      ? DESCRIPTORS_LEFT / 4
@@ -421,7 +444,7 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int t
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	const unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
-				   (listener->tls ? MHD_USE_TLS : 0u);
+				   MHD_ALLOW_SUSPEND_RESUME | (listener->tls ? MHD_USE_TLS : 0u);
 	sigset_t all, before;
 	struct MHD_Daemon *daemon;
 
@@ -440,7 +463,7 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, unsigned int t
 static int listener_start(struct listener *listener, struct api *api, int fd, bool metrics,
 			  unsigned int threads)
 {
-	const struct connection_limits limits = connection_limits();
+	const struct connection_limits limits = connection_limits(sources_most(api->sources));
 	int flags = fcntl(fd, F_GETFL);
 	int r;
 
@@ -479,6 +502,11 @@ static void listener_stop(struct listener *listener)
 	listener->fd = -1;
 }
 
+static int64_t boot_to_real(void *context)
+{
+	return api_boot_to_real(context);
+}
+
 int api_start(const struct api_options *options, struct api **ret_api, char *error,
 	      size_t error_size)
 {
@@ -494,11 +522,21 @@ int api_start(const struct api_options *options, struct api **ret_api, char *err
 	for (size_t i = 0; i < ARRAY_SIZE(api->listeners); i++)
 		api->listeners[i].fd = -1;
 	api->answers = answers_new();
-	if (!api->answers) {
+	api->sources = sources_new(options->max_streams ? options->max_streams : STREAMS);
+	if (!api->answers || !api->sources) {
 		snprintf(error, error_size, "out of memory");
 		return -ENOMEM;
 	}
 	atomic_init(&api->boot_to_real, clock_boot_to_real_offset());
+	r = live_new(&(struct live_options){ .pipeline = options->pipeline,
+					     .symbols = options->symbols,
+					     .boot_to_real = boot_to_real,
+					     .context = api },
+		     &api->live);
+	if (r < 0) {
+		snprintf(error, error_size, "cannot start following events: %s", strerror(-r));
+		return r;
+	}
 	r = listener_start(&api->listeners[0], api, options->api_listener, false,
 			   options->threads ? options->threads : THREADS);
 	if (!r && options->metrics_listener >= 0)
@@ -515,8 +553,12 @@ void api_stop(struct api *api)
 {
 	if (!api)
 		return;
+	/* The library takes no connection for ended that is set aside. */
+	sources_end(api->sources);
 	for (size_t i = 0; i < ARRAY_SIZE(api->listeners); i++)
 		listener_stop(&api->listeners[i]);
+	sources_free(api->sources);
+	live_free(api->live);
 	free(api->answers);
 	free(api);
 }

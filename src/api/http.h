@@ -31,6 +31,9 @@ enum method {
 
 struct sockaddr;
 
+struct live;
+struct sources;
+
 struct request {
 	struct api *api;
 	unsigned int method; /* one of enum method; 0 for any other */
@@ -43,7 +46,7 @@ struct request {
 	bool headers_too_large;
 	/* Headers, NULL when absent; valid while the request is handled. */
 	const char *host, *origin, *content_type, *accept, *authorization;
-	const char *accept_encoding, *if_none_match;
+	const char *accept_encoding, *if_none_match, *last_event_id;
 	const struct sockaddr *peer; /* the same */
 	/* Who asks, once gate.c let it in; on open routes ROLE_NONE. "" where nobody was asked for
 	 * a name. */
@@ -76,6 +79,8 @@ struct api {
 	/* A change of a program is under way: it may take seconds, and must not take every
 	 * thread. */
 	atomic_bool changing;
+	struct live *live;
+	struct sources *sources; /* streams that are open */
 	/* Answers given, by route and status: see api/metrics.c. */
 	_Atomic uint64_t *answers;
 };

@@ -16,7 +16,8 @@ struct body_item {
 	const char *text;	 /* of a string, else "" */
 };
 
-/* {"member":[…]}: calls `item` for each item, until one fails. Returns 0, or a negative value with the answer filled. */
+/* {"member":[…]}: calls `item` for each item, until one fails. Returns 0, or a negative value with
+ * the answer filled. */
 int list_body_items(const struct request *request, const char *member,
 		    int (*item)(void *context, size_t index, const struct body_item *item,
 				struct answer *answer),

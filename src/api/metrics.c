@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "api/routes.h"
+#include "api/source.h"
+#include "live/live.h"
 
 /* ---- answers, by route and status ---- */
 
@@ -53,6 +55,30 @@ static void write_answers(struct api *api, struct exposition *exposition)
 	}
 }
 
+/* ---- live streams ---- */
+
+static void write_streams(struct api *api, struct exposition *exposition)
+{
+	struct live_figures figures;
+
+	live_figures(api->live, &figures);
+	exposition_family(exposition, METRIC_PREFIX "api_streams", METRIC_GAUGE, "",
+			  "Live streams that are open.");
+	exposition_integer(exposition, sources_count(api->sources), NULL);
+	exposition_family(exposition, METRIC_PREFIX "api_stream_channels", METRIC_GAUGE, "",
+			  "Different questions among the streams of events.");
+	exposition_integer(exposition, figures.channels, NULL);
+	exposition_family(exposition, METRIC_PREFIX "api_stream_held_bytes", METRIC_GAUGE, "bytes",
+			  "Events that readers of streams have not taken yet.");
+	exposition_integer(exposition, figures.bytes, NULL);
+	exposition_family(exposition, METRIC_PREFIX "api_stream_encoded_events", METRIC_COUNTER, "",
+			  "Events that were encoded for streams, once for all readers.");
+	exposition_integer(exposition, figures.encoded, NULL);
+	exposition_family(exposition, METRIC_PREFIX "api_stream_missed_events", METRIC_COUNTER, "",
+			  "Events that readers of streams were told they missed, being slow.");
+	exposition_integer(exposition, figures.missed, NULL);
+}
+
 /* ---- the route ---- */
 
 int metrics_get(struct request *request, struct answer *answer)
@@ -66,6 +92,7 @@ int metrics_get(struct request *request, struct answer *answer)
 	if (api->options.metrics)
 		metrics_write(api->options.metrics, &exposition, request->method == METHOD_GET);
 	write_answers(api, &exposition);
+	write_streams(api, &exposition);
 	exposition_end(&exposition);
 	answer->status = STATUS_OK;
 	answer->media_type = exposition_media_type(format);

@@ -179,6 +179,20 @@ static void write_filters(struct json *json, const struct api *api, const struct
 	}
 }
 
+static void write_last_event_id(struct json *json)
+{
+	json_object_begin(json);
+	json_member_string(json, "name", "Last-Event-ID");
+	json_member_string(json, "in", "header");
+	json_member_string(json, "description",
+			   "The id that the reader had last: what followed it comes first.");
+	json_key(json, "schema");
+	json_object_begin(json);
+	json_member_string(json, "type", "string");
+	json_object_end(json);
+	json_object_end(json);
+}
+
 static void write_parameters(struct json *json, const struct api *api, const struct route *route,
 			     unsigned int method)
 {
@@ -197,6 +211,8 @@ static void write_parameters(struct json *json, const struct api *api, const str
 		json_object_end(json);
 		json_object_end(json);
 	}
+	if (route->resumes)
+		write_last_event_id(json);
 	for (size_t i = 0; method == METHOD_GET && i < route->rule_count; i++) {
 		write_query_rule(json, &route->rules[i], route->rules[i].name);
 		if (route->rules[i].alias)
@@ -256,7 +272,20 @@ static void write_body(struct json *json, const struct route *route, unsigned in
 	json_object_end(json);
 }
 
-static void write_content(struct json *json, const struct content *content)
+/* OpenAPI 3.1 has no word for the events of a stream. */
+static void write_frames(struct json *json, const struct frame *frames)
+{
+	json_key(json, "x-events");
+	json_object_begin(json);
+	for (; frames->event; frames++) {
+		json_key(json, frames->event);
+		component_ref(json, "schemas", frames->shape);
+	}
+	json_object_end(json);
+}
+
+static void write_content(struct json *json, const struct content *content,
+			  const struct frame *frames)
 {
 	json_key(json, content->media_type);
 	json_object_begin(json);
@@ -268,6 +297,8 @@ static void write_content(struct json *json, const struct content *content)
 		json_member_string(json, "type", "string");
 		if (content->description)
 			json_member_string(json, "description", content->description);
+		if (frames)
+			write_frames(json, frames);
 		json_object_end(json);
 	}
 	json_object_end(json);
@@ -305,12 +336,12 @@ static void write_success(struct json *json, const struct route *route)
 	json_key(json, "200");
 	json_object_begin(json);
 	json_member_string(json, "description", route->summary);
-	if (route->filters)
+	if (route->filters && !route->resumes)
 		write_headers(json);
 	json_key(json, "content");
 	json_object_begin(json);
 	for (size_t i = 0; i < ARRAY_SIZE(route->contents) && route->contents[i].media_type; i++)
-		write_content(json, &route->contents[i]);
+		write_content(json, &route->contents[i], route->frames);
 	json_object_end(json);
 	json_object_end(json);
 }
@@ -349,7 +380,7 @@ static void write_responses(struct json *json, const struct route *route)
 		json_member_string(json, "description", route->failure->description);
 		json_key(json, "content");
 		json_object_begin(json);
-		write_content(json, route->failure);
+		write_content(json, route->failure, NULL);
 		json_object_end(json);
 		json_object_end(json);
 	}
@@ -489,7 +520,7 @@ static void write_failures(struct json *json)
 		json_member_string(json, "description", failures[i].description);
 		json_key(json, "content");
 		json_object_begin(json);
-		write_content(json, &error);
+		write_content(json, &error, NULL);
 		json_object_end(json);
 		json_object_end(json);
 	}

@@ -11,6 +11,11 @@
 
 /* As users of these routes know it. */
 #define INVALID_FORMAT "Invalid JSON format"
+static const struct frame stream_frames[] = {
+	{ "message", "Event" },
+	{ "lost", "LostEvents" },
+	{ NULL, NULL },
+};
 
 #define PAGE_FILES                                                                                 \
 	.contents = {                                                                              \
@@ -64,6 +69,28 @@ const struct route routes[] = {
 			{ MEDIA_NDJSON, NULL, "With format=ndjson: one event a line." },
 			{ MEDIA_CSV, NULL, "With format=csv: a header, then an event a line." },
 		},
+		.errors = ERROR_UNAVAILABLE,
+	},
+	{
+		.methods = METHOD_GET,
+		.path = "/api/events/stream",
+		.handler = events_stream,
+		.tag = "events",
+		.summary = "Events as they happen, as server-sent events",
+		.description =
+			"The filters of /api/events. Each event that passes comes once, as `id:` "
+			"(the event's id) and `data:` (the event, as /api/events has it). A reader "
+			"that was disconnected sends the id that it had last as Last-Event-ID, as "
+			"browsers do by themselves, and gets what it had not, first. What it does "
+			"not get it is told, as `event: lost` with the shape LostEvents: a reader "
+			"that is too slow (`slow_reader`), events that the kernel had no room for "
+			"(`ring_full`), and those that have left the memory (`expired`, `overrun`). "
+			"After 15 seconds without an event a comment is sent.",
+		RULES(stream_rules),
+		.filters = true,
+		.resumes = true,
+		.contents = { { MEDIA_EVENT_STREAM, NULL, "Frames, until either side ends it." } },
+		.frames = stream_frames,
 		.errors = ERROR_UNAVAILABLE,
 	},
 	{

@@ -21,6 +21,12 @@ enum route_error {
 	ERROR_ACCESS = 8,      /* 401 and 429; of every route that asks for credentials */
 };
 
+/* The data of a server-sent event. */
+struct frame {
+	const char *event; /* "message" for frames that name none */
+	const char *shape; /* under #/components/schemas/ */
+};
+
 /* One form in which a route answers. */
 struct content {
 	const char *media_type;
@@ -44,8 +50,10 @@ struct route {
 	/* Of the query string (GET), and the members of the body's object (POST). */
 	const struct rule *rules;
 	size_t rule_count;
-	bool filters;		  /* every field of every stream is a parameter too */
-	const struct shape *body; /* of a body that is not made of the rules; NULL: none */
+	bool filters;		    /* every field of every stream is a parameter too */
+	const struct frame *frames; /* of an event stream; the last has no event */
+	bool resumes;		    /* a stream that Last-Event-ID says where to go on */
+	const struct shape *body;   /* of a body that is not made of the rules; NULL: none */
 	bool body_required;
 	const char *example;	       /* of a body, as JSON */
 	const char *bad_request;       /* `error` of a 400; NULL: the text of the status */
@@ -85,6 +93,10 @@ enum events_rule {
 };
 extern const struct rule events_rules[EVENTS_RULES];
 int events_get(struct request *request, struct answer *answer);
+
+enum stream_rule { STREAM_TYPE, STREAM_AFTER, STREAM_INT64, STREAM_RULES };
+extern const struct rule stream_rules[STREAM_RULES];
+int events_stream(struct request *request, struct answer *answer);
 
 enum events_summary_rule {
 	EVENTS_SUMMARY_TYPE,

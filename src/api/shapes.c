@@ -143,6 +143,14 @@ SHAPE(shape_event_list, "EventList", "Events that answer a question.",
 	  "The id to go on from: as `before` when newest first, as `after` when oldest first. Null "
 	  "at the end." });
 
+SHAPE(shape_lost_events, "LostEvents", "In a stream: events that its reader does not get.",
+	{ "missed", COUNT_OR_NULL, "How many; null where nobody can know." },
+	{ "reason", STRING ",\"enum\":[\"slow_reader\",\"ring_full\",\"overrun\",\"expired\"]",
+	  "This reader read too slowly; a ring buffer was full; they left the memory before the "
+	  "server came to them; they left it before the reader came back." },
+	{ "filtered", BOOLEAN,
+	  "Only events that pass the filters are counted; else all of the types asked for." });
+
 #define PERCENTILE(part)                                                                           \
 	"The smallest number that " part " of them do not pass, to within 1 %; null where memory " \
 	"for it ran out."
@@ -438,6 +446,7 @@ const struct shape *const shapes[] = {
 	&shape_failing_part,
 	&shape_history_health,
 	&shape_health,
+	&shape_lost_events,
 	&shape_document,
 	&shape_api_usage,
 	&shape_apis,

@@ -61,9 +61,10 @@ struct config {
 	enum config_ip_list_mode ip_list_mode;
 	enum config_print print;
 	enum log_level log_level;
-	size_t memory;	     /* bytes of the hot store */
-	uint32_t ring_bytes; /* of each ring buffer, a power of two; 0: as the program asks */
-	uint32_t max_series; /* of one metric */
+	size_t memory;	      /* bytes of the hot store */
+	uint32_t ring_bytes;  /* of each ring buffer, a power of two; 0: as the program asks */
+	uint32_t max_series;  /* of one metric */
+	uint32_t max_streams; /* live streams at once */
 	bool insecure;
 	char *credentials;	  /* file; NULL: everybody may do everything */
 	char *tls_cert, *tls_key; /* files; both or none */

@@ -23,6 +23,7 @@
 /* Rings are read each 200 ms when little happens, which is a part of it. */
 #define FLUSH_MINIMUM_NS (500 * NS_PER_MS)
 #define FLUSH_MAXIMUM_NS (60 * NS_PER_SECOND)
+#define MAX_STREAMS_MAXIMUM 10000u
 #define QUERY_TIMEOUT_MINIMUM (10 * NS_PER_MS)
 #define QUERY_TIMEOUT_MAXIMUM (60 * NS_PER_SECOND)
 
@@ -226,6 +227,17 @@ static int set_max_series(struct draft *draft, const char *value)
 	return 0;
 }
 
+static int set_max_streams(struct draft *draft, const char *value)
+{
+	uint64_t streams;
+
+	if (text_parse_u64(value, 1, MAX_STREAMS_MAXIMUM, &streams))
+		return draft_fail(draft, "'%s' is not a number from 1 to %u", value,
+				  MAX_STREAMS_MAXIMUM);
+	draft->config->max_streams = (uint32_t)streams;
+	return 0;
+}
+
 static int set_switch(struct draft *draft, bool *flag, const char *value)
 {
 	if (text_parse_bool(value, flag))
@@ -352,6 +364,13 @@ static const struct config_option listening_options[] = {
 		.default_value = "1000",
 		.help = "Series of one metric at most; the largest are shown, and the rest "
 			"together as one more, other.",
+	},
+	{
+		.name = "max-streams", .argument = "COUNT", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_max_streams,
+		.default_value = "256",
+		.help = "Live streams that may be open at once; who comes when they are is asked "
+			"to try again later.",
 	},
 	{
 		.name = "query-timeout", .argument = "DURATION", .value = VALUE_REQUIRED,

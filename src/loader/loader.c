@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "loader/data_dir.h"
 #include "loader/internal.h"
+#include "loader/notify.h"
 #include "loader/object.h"
 #include "loader/own_pid.h"
 
@@ -196,10 +197,13 @@ static void hear_signals(struct loader *loader)
 		case SIGTERM:
 		case SIGINT:
 			log_info("stopping: %s", strsignal((int)info.ssi_signo));
+			notify_manager("STOPPING=1");
 			loader->ending = true;
 			break;
 		case SIGHUP:
+			notify_reloading();
 			loader_reload(loader);
+			notify_manager("READY=1");
 			break;
 		case SIGCHLD:
 			server_reap(loader);
@@ -300,6 +304,7 @@ int loader_run(const struct config *config, int argc, char **argv, server_main_f
 	if (begin(&loader) < 0)
 		return EXIT_FAILURE;
 	start_programs(&loader);
+	notify_manager("READY=1");
 	serve(&loader);
 	end(&loader);
 	return loader.exit_status;

@@ -44,6 +44,7 @@ static void warn_about_fixed(const struct config *old, const struct config *new)
 		{ "query-timeout", old->query_timeout_ns == new->query_timeout_ns },
 		{ "memory", old->memory == new->memory },
 		{ "max-series", old->max_series == new->max_series },
+		{ "max-streams", old->max_streams == new->max_streams },
 		{ "ring", old->ring_bytes == new->ring_bytes },
 		{ "print", old->print == new->print },
 		{ "data-dir", same_text(old->data_dir, new->data_dir) },

@@ -4,6 +4,8 @@
 #include "store/query.h"
 #include "store/segment.h"
 
+_Static_assert(BATCH_MAX_EVENTS == BLOCK_MAX_ROWS, "a batch may be a block");
+
 struct position {
 	uint64_t number; /* block to look at next */
 	uint64_t index;	 /* first event not yet given */
@@ -18,12 +20,11 @@ struct follower {
 	size_t record_size;
 };
 
-/* What one call of follower_read() hands on. */
+/* What one call hands on. */
 struct delivery {
 	size_t left;
-	void (*event)(void *context, const struct event *event);
+	void (*take)(void *context, const struct batch *batch);
 	void *context;
-	uint64_t missed;
 };
 
 /* Makes room for streams that were added since; without memory they wait for the next call. */
@@ -55,29 +56,6 @@ static bool grow(struct follower *follower)
 	return true;
 }
 
-/* Where the oldest event that is held stands. */
-static uint64_t first_held(const struct stream *stream)
-{
-	const uint64_t appended = atomic_load_explicit(&stream->appended, memory_order_acquire);
-	const uint64_t tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
-	struct segment segment;
-	uint64_t index;
-
-	for (uint64_t n = atomic_load_explicit(&stream->head, memory_order_acquire); n < tail;
-	     n++) {
-		if (segment_pin_sealed(stream, n, &segment)) {
-			index = segment.first_index;
-			segment_unpin(&segment);
-			return index;
-		}
-	}
-	if (!segment_pin_open(stream, &segment))
-		return appended;
-	index = segment.first_index;
-	segment_unpin(&segment);
-	return index;
-}
-
 struct follower *follower_new(const struct store *store, bool from_now)
 {
 	CLEANUP(follower) struct follower *follower = calloc(1, sizeof(*follower));
@@ -94,7 +72,7 @@ struct follower *follower_new(const struct store *store, bool from_now)
 			.number = atomic_load_explicit(&stream->head, memory_order_acquire),
 			.index = from_now ? atomic_load_explicit(&stream->appended,
 								 memory_order_acquire)
-					  : first_held(stream),
+					  : store_first_held(store, i),
 		};
 	}
 	return TAKE(follower);
@@ -114,26 +92,27 @@ static void deliver(const struct follower *follower, size_t number, const struct
 		    uint64_t *index, struct delivery *delivery)
 {
 	const uint64_t end = segment->first_index + segment->count;
-	struct event event = { .schema = segment->schema, .stream = (uint16_t)number };
+	struct batch batch = {
+		.schema = segment->schema,
+		.stream = (uint16_t)number,
+		.segment = segment,
+		.record = follower->record,
+	};
 
 	if (*index < segment->first_index) {
-		delivery->missed += segment->first_index - *index;
+		batch.missed = segment->first_index - *index;
 		*index = segment->first_index;
 	}
-	for (; *index < end && delivery->left; ++*index, delivery->left--) {
-		const uint32_t row = (uint32_t)(*index - segment->first_index);
-
-		if (segment->block) {
-			event.length = segment_record(segment, row, follower->record);
-			event.record = follower->record;
-		} else {
-			event.length = segment->rows.lengths[row];
-			event.record = segment->rows.data + (size_t)row * segment->rows.stride;
-		}
-		event.index = *index;
-		event.timestamp = segment_timestamp(segment, row);
-		delivery->event(delivery->context, &event);
-	}
+	batch.first_index = *index;
+	batch.from = (uint32_t)(*index - segment->first_index);
+	if (*index < end)
+		batch.count = end - *index < delivery->left ? (uint32_t)(end - *index)
+							    : (uint32_t)delivery->left;
+	if (!batch.count && !batch.missed)
+		return;
+	*index += batch.count;
+	delivery->left -= batch.count;
+	delivery->take(delivery->context, &batch);
 }
 
 /* One step: a block, or over a gap. False when there is nothing more now. */
@@ -169,17 +148,23 @@ static bool step(const struct follower *follower, size_t number, struct position
 	}
 	/* No block is left, so neither are the events that were in them. */
 	if (position->index < appended) {
-		delivery->missed += appended - position->index;
+		const struct batch batch = {
+			.schema = stream->schema,
+			.stream = (uint16_t)number,
+			.missed = appended - position->index,
+			.first_index = appended,
+		};
+
 		position->index = appended;
+		delivery->take(delivery->context, &batch);
 	}
 	return false;
 }
 
-size_t follower_read(struct follower *follower, size_t limit,
-		     void (*event)(void *context, const struct event *event), void *context,
-		     uint64_t *missed)
+size_t follower_read_batches(struct follower *follower, size_t limit,
+			     void (*take)(void *context, const struct batch *batch), void *context)
 {
-	struct delivery delivery = { .left = limit, .event = event, .context = context };
+	struct delivery delivery = { .left = limit, .take = take, .context = context };
 
 	grow(follower);
 	for (size_t i = 0; i < follower->count; i++) {
@@ -191,6 +176,91 @@ size_t follower_read(struct follower *follower, size_t limit,
 	}
 	/* A busy stream takes all of a call; the next one begins with another. */
 	follower->turn += follower->count > 0;
-	*missed += delivery.missed;
 	return limit - delivery.left;
+}
+
+void batch_filter(const struct batch *batch, const struct filter *filter, uint64_t *bits)
+{
+	const struct segment *segment = batch->segment;
+
+	if (segment->block)
+		block_filter(segment->block, batch->schema, filter, batch->from,
+			     batch->from + batch->count, bits);
+	else
+		rows_filter(&segment->rows, batch->schema, filter, batch->from,
+			    batch->from + batch->count, bits);
+}
+
+void batch_event(const struct batch *batch, uint32_t i, struct event *ret_event)
+{
+	const struct segment *segment = batch->segment;
+	const uint32_t row = batch->from + i;
+
+	*ret_event = (struct event){
+		.schema = batch->schema,
+		.stream = batch->stream,
+		.index = batch->first_index + i,
+		.timestamp = segment_timestamp(segment, row),
+	};
+	if (segment->block) {
+		ret_event->length = segment_record(segment, row, batch->record);
+		ret_event->record = batch->record;
+	} else {
+		ret_event->length = segment->rows.lengths[row];
+		ret_event->record = segment->rows.data + (size_t)row * segment->rows.stride;
+	}
+}
+
+uint64_t follower_position(const struct follower *follower, size_t stream)
+{
+	uint64_t first, index;
+
+	if (stream >= follower->count)
+		return 0;
+	first = atomic_load_explicit(&follower->store->streams[stream].first, memory_order_relaxed);
+	index = follower->positions[stream].index;
+	return index > first ? index : first;
+}
+
+void follower_skip(struct follower *follower)
+{
+	grow(follower);
+	for (size_t i = 0; i < follower->count; i++) {
+		const struct stream *stream = &follower->store->streams[i];
+
+		/* The block first: it may be left behind, and then is passed over. */
+		follower->positions[i].number =
+			atomic_load_explicit(&stream->head, memory_order_acquire);
+		follower->positions[i].index =
+			atomic_load_explicit(&stream->appended, memory_order_acquire);
+	}
+}
+
+/* ---- one by one ---- */
+
+struct one_by_one {
+	void (*event)(void *context, const struct event *event);
+	void *context;
+	uint64_t *missed;
+};
+
+static void hand_on(void *context, const struct batch *batch)
+{
+	const struct one_by_one *reader = context;
+	struct event event;
+
+	*reader->missed += batch->missed;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		batch_event(batch, i, &event);
+		reader->event(reader->context, &event);
+	}
+}
+
+size_t follower_read(struct follower *follower, size_t limit,
+		     void (*event)(void *context, const struct event *event), void *context,
+		     uint64_t *missed)
+{
+	struct one_by_one reader = { .event = event, .context = context, .missed = missed };
+
+	return follower_read_batches(follower, limit, hand_on, &reader);
 }

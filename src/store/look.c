@@ -100,7 +100,8 @@ static bool row_candidate(const struct run *run, const struct part *part,
 	const uint64_t index = segment->first_index + row;
 	const uint64_t place = (uint64_t)part->asked->stream << 32 | (uint32_t)index;
 
-	if (is_past_places(part, timestamp, place))
+	if (is_past_places(part, timestamp, place) || index < part->asked->first ||
+	    (part->asked->end && (index >= part->asked->end || part->clock)))
 		return false;
 	*ret_candidate = (struct candidate){
 		.time = timestamp ^ run->flip,

@@ -82,6 +82,23 @@ static void set_window(const struct run *run, struct part *part)
 		part->high = part->before->timestamp;
 }
 
+/* Leaves out what holds none of the places that are asked for. */
+static void keep_places(const struct run *run, const struct query_stream *asked, struct plan *plan)
+{
+	size_t kept = 0;
+
+	if (!asked->end || run->want_total)
+		return;
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct archive_item *place = &plan->items[i].place;
+
+		if (place->first_index < asked->end &&
+		    place->first_index + place->rows > asked->first)
+			plan->items[kept++] = plan->items[i];
+	}
+	plan->count = kept;
+}
+
 static void set_best(const struct run *run, struct plan *plan)
 {
 	struct plan_item *items = plan->items;
@@ -121,6 +138,7 @@ static int plan_part(struct run *run, struct part part, bool running)
 	if (r < 0)
 		return r;
 	run->result->blocks_skipped += part.plan.skipped;
+	keep_places(run, part.asked, &part.plan);
 	if (!part.plan.count) {
 		free(part.plan.items);
 		return 0;
@@ -148,6 +166,9 @@ static int plan_boot(struct run *run, size_t boot, const struct event_boot *cloc
 			run->result->damaged++;
 			continue;
 		}
+		/* Places are those of the running boot. */
+		if (clock && asked->end && !run->want_total)
+			continue;
 		set_window(run, &part);
 		if (plan_part(run, part, !clock) < 0)
 			return -ENOMEM;

@@ -19,6 +19,9 @@
 struct query_stream {
 	uint16_t stream;
 	struct filter filter; /* owned by the query */
+	/* Only events at these places of the running boot, `end` not included; an end of 0 is no limit.
+	 * Like the places below, they do not bear on the total. */
+	uint64_t first, end;
 };
 
 struct query_place {
@@ -93,5 +96,38 @@ DEFINE_CLEANUP(follower, follower_free)
 size_t follower_read(struct follower *follower, size_t limit,
 		     void (*event)(void *context, const struct event *event), void *context,
 		     uint64_t *missed);
+
+/*
+ * The same by runs of events, for followers that look at many events at once. A batch is some events
+ * of one stream, next to one another; valid during the call that hands it on.
+ */
+struct segment;
+struct batch {
+	const struct stream_schema *schema;
+	uint16_t stream;
+	uint64_t missed; /* so many events before its first one were evicted unseen */
+	uint64_t first_index;
+	uint32_t count; /* at most BATCH_MAX_EVENTS; 0: there is only `missed` to tell */
+
+	/* How to come to them. */
+	const struct segment *segment;
+	uint32_t from;
+	uint8_t *record; /* room for one */
+};
+#define BATCH_MAX_EVENTS 8192
+#define BATCH_WORDS (BATCH_MAX_EVENTS / 64)
+
+/* Sets bit i of `bits` when event i passes; clears the others, the last word's rest too. */
+void batch_filter(const struct batch *batch, const struct filter *filter, uint64_t *bits);
+/* Event i; its record is valid until the next call for this batch. */
+void batch_event(const struct batch *batch, uint32_t i, struct event *ret_event);
+
+/* Hands on at most `limit` new events. Returns how many; fewer than `limit`: it has caught up. */
+size_t follower_read_batches(struct follower *follower, size_t limit,
+			     void (*take)(void *context, const struct batch *batch), void *context);
+/* The place in this stream of the event that it would be given next. */
+uint64_t follower_position(const struct follower *follower, size_t stream);
+/* Passes over what is published now, without a word of what was missed. */
+void follower_skip(struct follower *follower);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/segment.h"
 
+#include <errno.h>
 #include <string.h>
 
 static struct slot *pin_slot(const struct stream *stream, uint64_t number)
@@ -162,4 +163,51 @@ uint32_t segment_record(const struct segment *segment, uint32_t row, uint8_t *re
 	memcpy(record, segment->rows.data + (size_t)row * segment->rows.stride, length);
 	memset(record + length, 0, segment->schema->record_size - length);
 	return length;
+}
+
+uint64_t store_first_held(const struct store *store, size_t number)
+{
+	const struct stream *stream = &store->streams[number];
+	const uint64_t appended = atomic_load_explicit(&stream->appended, memory_order_acquire);
+	const uint64_t tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
+	struct segment segment;
+	uint64_t index;
+
+	for (uint64_t n = atomic_load_explicit(&stream->head, memory_order_acquire); n < tail;
+	     n++) {
+		if (segment_pin_sealed(stream, n, &segment)) {
+			index = segment.first_index;
+			segment_unpin(&segment);
+			return index;
+		}
+	}
+	if (!segment_pin_open(stream, &segment))
+		return appended;
+	index = segment.first_index;
+	segment_unpin(&segment);
+	return index;
+}
+
+int store_time_at(const struct store *store, size_t number, uint64_t index, uint64_t *ret_timestamp)
+{
+	const struct stream *stream = &store->streams[number];
+	const uint64_t tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
+	struct segment segment;
+
+	/* One past the tail: what is open. */
+	for (uint64_t n = atomic_load_explicit(&stream->head, memory_order_acquire); n <= tail;
+	     n++) {
+		bool found;
+
+		if (!segment_pin(stream, n, &segment))
+			continue;
+		found = index >= segment.first_index && index - segment.first_index < segment.count;
+		if (found)
+			*ret_timestamp = segment_timestamp(&segment,
+							   (uint32_t)(index - segment.first_index));
+		segment_unpin(&segment);
+		if (found)
+			return 0;
+	}
+	return -ENOENT;
 }

@@ -68,6 +68,11 @@ struct store_figures {
 /* Any thread; figures of one stream are consistent to within a batch. */
 void store_figures(const struct store *store, size_t stream, struct store_figures *ret_figures);
 size_t store_memory_limit(const struct store *store);
+/* The place in its stream of the oldest event that is held; of the next one when none is. */
+uint64_t store_first_held(const struct store *store, size_t stream);
+/* The time of the event at this place. Returns 0, or -ENOENT: it has expired, or never came. */
+int store_time_at(const struct store *store, size_t stream, uint64_t index,
+		  uint64_t *ret_timestamp);
 /* Bytes in use by all streams and the store itself; never more than the limit. */
 size_t store_memory_used(const struct store *store);
 

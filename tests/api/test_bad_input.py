@@ -67,7 +67,7 @@ def scene(shared_server):
 
 
 # Routes that every field is a parameter of.
-FILTERED = ("/api/events", "/api/events/summary")
+FILTERED = ("/api/events", "/api/events/stream", "/api/events/summary")
 
 
 def is_filter(operation, name, fields):

@@ -115,6 +115,31 @@ def test_protected_metrics_are_not(start_server, authority, certificate, tmp_pat
     assert server.metrics.as_bearer(TOKEN).request("GET", "/metrics").status == 200
 
 
+def test_streams(server, storm):
+    """The library writes them then, and sets the connection aside in between."""
+    query = {"type": "connection", "command": "tls-stream"}
+    with server.api.stream("/api/events/stream", **query) as frames:
+        for part in range(1, 4):
+            storm(count=503, rate=2000, command="tls-stream")
+            ids = [next(frames).id for _ in range(503)]
+            assert len(set(ids)) == 503
+            assert server.api("/api/events", limit=1, **query)["total_count"] == part * 503
+    with server.api.stream("/api/events/stream", {"Last-Event-ID": ids[0]}, **query) as frames:
+        assert [next(frames).id for _ in range(502)] == ids[1:]
+    wait_for(lambda: "\nebpf_server_api_streams 0\n" in server.metrics.request(
+        "GET", "/metrics").text, "the streams to be closed")
+
+
+def test_the_end_of_streams(server, storm):
+    """One that waits and one whose client takes nothing."""
+    with server.api.stream("/api/events/stream", command="nobody") as waits, \
+            server.api.stream("/api/events/stream") as stuck:
+        storm(count=50_021, command="tls-stuck")
+        assert next(stuck).event == "message"
+        server.stop()
+        assert next(waits, None) is None
+
+
 def test_who_trusts_nobody(server):
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(server, ssl.create_default_context())

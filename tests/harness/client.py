@@ -5,11 +5,13 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import time
 import urllib.parse
 
 from .sockets import inside
 
 TIMEOUT = 20.0
+EVENT_STREAM = "text/event-stream"
 
 
 @dataclasses.dataclass
@@ -102,13 +104,15 @@ class Client:
                             headers={"Content-Type": "application/json"})
 
     def request(self, method, path, params=None, body=None, headers=None):
-        """Any request; `path` goes out as it is, a query string is added for `params`."""
+        """Any request; `path` goes out as it is, a query string is added for `params`. Of a stream,
+        which has no end, the body is left out."""
         target = path + ("?" + query_string(params) if params else "")
         connection = self._connect()
         with contextlib.closing(connection):
             connection.request(method, target, body=body, headers=self._headers(headers))
             response = connection.getresponse()
-            return Response(response.status, response.headers, response.read())
+            endless = response.headers.get_content_type() == EVENT_STREAM
+            return Response(response.status, response.headers, b"" if endless else response.read())
 
     @contextlib.contextmanager
     def stream(self, path, headers=None, **params):
@@ -119,20 +123,25 @@ class Client:
             connection.request("GET", target, headers=self._headers(headers))
             response = connection.getresponse()
             assert response.status == 200, f"{target}: {response.status} {response.read()!r}"
-            assert response.headers.get_content_type() == "text/event-stream"
-            yield _server_sent_events(response)
+            assert response.headers.get_content_type() == EVENT_STREAM
+            # It holds the socket, too.
+            with contextlib.closing(response):
+                yield _server_sent_events(response)
 
 
 def _server_sent_events(response):
-    event, data = ServerSentEvent(), []
+    event, data, last = ServerSentEvent(), [], time.monotonic()
     while line := response.readline():
         line = line.decode().rstrip("\r\n")
         if not line:
             if data:
                 event.data = "\n".join(data)
                 yield event
+                last = time.monotonic()
             event, data = ServerSentEvent(id=event.id), []
             continue
+        # Comments keep the connection alive, and would a test that waits for nothing.
+        assert time.monotonic() - last < TIMEOUT, f"nothing but comments for {TIMEOUT} s"
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "data":

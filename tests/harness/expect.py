@@ -15,7 +15,8 @@ CLOCK_TOLERANCE_NS = 50_000_000
 ERESTARTSYS = 512
 
 CONNECTION_FIELDS = ("return_code", "error", "protocol", "address_family", "socket_type",
-                     "watched", "destination_port", "destination_ip", "destination", "destination_path")
+                     "watched", "destination_port", "destination_ip", "destination",
+                     "destination_path")
 DROP_FIELDS = ("drop_reason", "skb_length", "packet_size_bytes", "network_namespace", "interface",
                "ether_type", "protocol", "watched", "source_ip", "destination_ip", "source_port",
                "destination_port")

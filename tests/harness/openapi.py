@@ -27,6 +27,11 @@ class Operation:
                 for parameter in self.item.get("parameters", []) if parameter["in"] == place}
 
     @property
+    def is_stream(self):
+        """Whether it answers for as long as the client stays."""
+        return "text/event-stream" in self.response(200)["content"]
+
+    @property
     def body(self):
         """The schema of the JSON body with references followed, or None."""
         if "requestBody" not in self.item:

@@ -100,6 +100,11 @@ static struct reply talk(uint16_t port, const char *bytes, size_t length)
 	return parse_reply(text, received);
 }
 
+int api_client_dial(void)
+{
+	return dial(api_port);
+}
+
 struct reply send_raw(const char *bytes, size_t length)
 {
 	return talk(api_port, bytes, length);

@@ -30,6 +30,8 @@ void reply_fini(struct reply *reply);
 /* The value of a header, or NULL. Static memory. */
 const char *reply_header(const struct reply *reply, const char *name);
 
+/* A connection to the API; the caller closes it. Reads fail after 10 s. */
+int api_client_dial(void);
 /* Bytes as they are; reads to the end of the connection. */
 struct reply send_raw(const char *bytes, size_t length);
 struct reply send_raw_metrics(const char *bytes, size_t length);

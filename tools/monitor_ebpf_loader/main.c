@@ -36,7 +36,7 @@ struct arguments {
 
 static const char help[] =
 	"Usage: " NAME " [OPTION]... INTERFACE...\n"
-	"       " NAME " --unload\n"
+	"  or:  " NAME " --unload\n"
 	"\n"
 	"Has every ICMP and ICMPv6 packet that arrives at or leaves the network interfaces\n"
 	"written to a map that monitor_ebpf_reader reads, and returns. The state before is\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* What a program at an interface does with the IP list: the example of ip_list.bpf.h, for IPv4 without
- * options behind Ethernet. */
+/* What a program at an interface does with the IP list: the example of ip_list.bpf.h, for IPv4
+ * without options behind Ethernet. */
 #include "ip_list.bpf.h"
 #include "program.bpf.h"
 

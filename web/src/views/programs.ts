@@ -168,6 +168,7 @@ function programCard(
 	change: Change,
 ): Card {
 	const path = `api/programs/${encodeURIComponent(name)}`;
+	let enabled = false;
 	const badge = h("span", { class: "pill" });
 	const about = h("p", { class: "about" });
 	const hook = h("p", { class: "hook" });
@@ -189,6 +190,7 @@ function programCard(
 				send<Program>("POST", `${path}/${toggle.checked ? "enable" : "disable"}`),
 			).finally(() => {
 				toggle.disabled = false;
+				toggle.checked = enabled;
 			});
 		},
 	});
@@ -365,7 +367,8 @@ function programCard(
 			say(badge, program.status);
 			badge.setAttribute("data-tone", TONES[program.status] ?? "");
 			say(about, program.description);
-			if (!toggle.disabled) toggle.checked = program.enabled;
+			enabled = program.enabled;
+			if (!toggle.disabled) toggle.checked = enabled;
 			const part = load(program);
 			setCost(program.ns_per_run === null ? "–" : duration(program.ns_per_run));
 			cost.title =
