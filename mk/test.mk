@@ -122,6 +122,15 @@ test-deploy: ## Test: what is installed, the Debian package (root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,deploy,tests/deploy)
 
+# What takes too long for every run: histories under 200 kills, and 500 damaged ones.
+.PHONY: test-soak
+test-soak: $(SYSTEM_NEEDS) $(BIN)/ebpf-server $(TEST_OUT)/unit/test_history_damage
+test-soak: ## Test: history through 200 kills and 500 damaged files (an hour; needs root)
+	@mkdir -p $(RESULTS)
+	HISTORY_DAMAGES=500 $(TEST_OUT)/unit/test_history_damage
+	@$(subst env PYTHON,env HISTORY_KILLS=200 HISTORY_DAMAGES=500 PYTHON,$(call \
+		run_pytest,soak,-s tests/kernel/test_history.py))
+
 # For scripts: one name a line.
 .PHONY: test-parts
 test-parts:

@@ -11,7 +11,7 @@ packages_apt() {
 	case $1 in
 	run) echo gcc libc6-dev make clang llvm libbpf-dev libelf-dev zlib1g-dev \
 		libmicrohttpd-dev libgnutls28-dev nettle-dev libcrypt-dev libjansson-dev \
-		libinih-dev "$(apt_node)" ;;
+		libinih-dev libsqlite3-dev "$(apt_node)" ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
 		openssl slowhttptest util-linux valgrind strace "$(apt_bpftool)" "$(apt_chromium)" \
 		"$(apt_fuzzer)" fonts-dejavu-core help2man man-db bash-completion lintian \
@@ -67,7 +67,7 @@ packages_dnf() {
 	case $1 in
 	run) echo gcc glibc-devel make clang llvm libbpf-devel elfutils-libelf-devel zlib-devel \
 		libmicrohttpd-devel gnutls-devel nettle-devel libxcrypt-devel jansson-devel \
-		inih-devel nodejs npm ;;
+		inih-devel sqlite-devel nodejs npm ;;
 	test) echo libcmocka-devel libasan libubsan libtsan compiler-rt python3 python3-pytest \
 		python3-jsonschema iproute nftables openssl util-linux \
 		valgrind strace bpftool chromium \
@@ -83,7 +83,7 @@ packages_dnf() {
 packages_pacman() {
 	case $1 in
 	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd gnutls nettle libxcrypt \
-		jansson libinih nodejs npm ;;
+		jansson libinih sqlite nodejs npm ;;
 	test) echo cmocka compiler-rt python python-pytest python-jsonschema iproute2 nftables \
 		openssl util-linux valgrind strace bpf chromium ttf-dejavu help2man man-db \
 		bash-completion ;;
