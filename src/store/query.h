@@ -86,11 +86,11 @@ size_t follower_read(struct follower *follower, size_t limit,
 		     uint64_t *missed);
 
 /*
- * The same by runs of events, for followers that look at many events at once. A batch is some events
- * of one stream, next to one another; valid during the call that hands it on.
+ * The same by runs of events, for followers that look at many events at once. A batch is some
+ * events of one stream, next to one another; valid during the call that hands it on.
  */
 struct segment;
-struct batch {
+struct event_batch {
 	const struct stream_schema *schema;
 	uint16_t stream;
 	uint64_t missed; /* so many events before its first one were evicted unseen */
@@ -106,13 +106,14 @@ struct batch {
 #define BATCH_WORDS (BATCH_MAX_EVENTS / 64)
 
 /* Sets bit i of `bits` when event i passes; clears the others, the last word's rest too. */
-void batch_filter(const struct batch *batch, const struct filter *filter, uint64_t *bits);
+void batch_filter(const struct event_batch *batch, const struct filter *filter, uint64_t *bits);
 /* Event i; its record is valid until the next call for this batch. */
-void batch_event(const struct batch *batch, uint32_t i, struct event *ret_event);
+void batch_event(const struct event_batch *batch, uint32_t i, struct event *ret_event);
 
 /* Hands on at most `limit` new events. Returns how many; fewer than `limit`: it has caught up. */
 size_t follower_read_batches(struct follower *follower, size_t limit,
-			     void (*take)(void *context, const struct batch *batch), void *context);
+			     void (*take)(void *context, const struct event_batch *batch),
+			     void *context);
 /* The place in this stream of the event that it would be given next. */
 uint64_t follower_position(const struct follower *follower, size_t stream);
 /* Passes over what is published now, without a word of what was missed. */
