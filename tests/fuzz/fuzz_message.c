@@ -50,7 +50,8 @@ static void take_line(char *field, size_t size, struct input *input)
 {
 	FREE char *line = input_line(input);
 
-	strncpy(field, line, size); /* filled to its end: no NUL */
+	/* What fills the field has no NUL. */
+	memcpy(field, line, strnlen(line, size));
 }
 
 /* Of small numbers the last of each kind are meant, too. */
