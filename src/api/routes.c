@@ -84,7 +84,7 @@ const struct route routes[] = {
 			"browsers do by themselves, and gets what it had not, first. What it does "
 			"not get it is told, as `event: lost` with the shape LostEvents: a reader "
 			"that is too slow (`slow_reader`), events that the kernel had no room for "
-			"(`ring_full`), and those that have left the memory (`expired`, `overrun`). "
+			"(`ring_full`), and those that left the memory (`expired`, `overrun`). "
 			"After 15 seconds without an event a comment is sent.",
 		RULES(stream_rules),
 		.filters = true,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Answers whose body comes in pieces, for as long as the client stays: live streams. A handler opens
- * a source and gives the calls that fill it; no thread waits for it, and its client costs little
- * memory while there is nothing to send.
+ * Answers whose body comes in pieces, for as long as the client stays: live streams. A handler
+ * opens a source and gives the calls that fill it; no thread waits for it, and its client costs
+ * little memory while there is nothing to send.
  *
  * What every such answer needs is done here: at most so many at once (api_options.max_streams),
- * keep-alive comments, clients that went away without a word, the end of all at api_stop(). A client
- * that takes nothing for SOURCE_PATIENCE_SECONDS is disconnected.
+ * keep-alive comments, clients that went away without a word, the end of all at api_stop(). A
+ * client that takes nothing for SOURCE_PATIENCE_SECONDS is disconnected.
  */
 #ifndef API_SOURCE_H
 #define API_SOURCE_H

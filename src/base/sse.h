@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Server-Sent Events, the writing half (WHATWG HTML, 9.2.6, "Interpreting an event stream"). Frames
- * go to a buffer one after another; each is whole, and whatever text is given, it cannot end a field
- * or a frame.
+ * go to a buffer one after another; each is whole, and whatever text is given, it cannot end a
+ * field or a frame.
  *
  *   sse_begin(out, id, "lost");  sse_data(out, text, length);  sse_end(out);
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The newest frames of a channel, numbered from 0 on, in chunks of memory. Readers know the number of
- * the frame that they want next, so what was dropped before they came is counted by a subtraction.
- * Not thread-safe: the channel's lock, and for the pool that of everything live.
+ * The newest frames of a channel, numbered from 0 on, in chunks of memory. Readers know the number
+ * of the frame that they want next, so what was dropped before they came is counted by a
+ * subtraction. Not thread-safe: the channel's lock, and for the pool that of everything live.
  */
 #ifndef LIVE_FRAMES_H
 #define LIVE_FRAMES_H

@@ -106,7 +106,7 @@ struct live {
 
 /* ---- channel.c ---- */
 
-/* The channel of a question, a new one when there is none. 0, -EINVAL, -ENOMEM. */
+/* The channel of a question, a new one when there is none. 0 or -ENOMEM. */
 int channel_get(struct live *live, const struct live_question *question,
 		struct channel **ret_channel);
 /* Streams that were added to the store since: without memory they wait. */

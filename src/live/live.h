@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Events to whoever follows them live, as server-sent events. Clients that ask the same share a
- * channel: each event is tested once for all of them and encoded once for everybody, and a client is
- * no more than a place in its channel. One thread reads the store, as often as the reader of the
- * rings publishes; it never waits for a client, and nobody waits for it.
+ * channel: each event is tested once for all of them and encoded once for everybody, and a client
+ * is no more than a place in its channel. One thread reads the store, as often as the reader of
+ * the rings publishes; it never waits for a client, and nobody waits for it.
  *
  * A client gets each event that matches once, in a fixed order (live/rounds.h), or is told how many
  * it missed. Frames are `id: <event id>` with `data: <event>`, and
@@ -66,10 +66,9 @@ struct live_question {
 
 /*
  * A new client. `after`: first what followed this event, as far as it is in memory; NULL: what is
- * published from now on. `wake(context)` is called when there is something to read after live_read()
- * gave less than it might have; from any thread, under locks: it must not call back. The question is
- * copied. Returns 0, -EINVAL when no stream that is known takes part because a filter is broken
- * there, -ENOMEM, -errno. Any thread.
+ * published from now on. `wake(context)` is called when there is something to read after
+ * live_read() gave less than it might have; from any thread, under locks: it must not call back.
+ * The question is copied. Returns 0, -ENOMEM, -errno. Any thread.
  */
 int live_join(struct live *live, const struct live_question *question, const struct event_id *after,
 	      void (*wake)(void *context), void *context, struct live_client **ret_client);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a client that comes back has missed: the rounds (live/rounds.h) after the event that it had
- * last, out of the store, page by page as fast as it takes them, until it has come to the round that
- * is next for everybody. Then it is a client like the others.
+ * last, out of the store, page by page as fast as it takes them, until it has come to the round
+ * that is next for everybody. Then it is a client like the others.
  */
 #include <errno.h>
 #include <string.h>

@@ -124,8 +124,8 @@ static bool reserve(struct round *round, size_t more)
 }
 
 /* Encodes the events of one word that are wanted in a form. */
-static void encode_word(struct round *round, const struct batch *batch, size_t word, uint64_t bits,
-			int form, const struct encoding *encoding)
+static void encode_word(struct round *round, const struct event_batch *batch, size_t word,
+			uint64_t bits, int form, const struct encoding *encoding)
 {
 	const size_t base = (round->words + word) * 64;
 	struct buffer *frames = &round->frames[form];
@@ -144,7 +144,7 @@ static void encode_word(struct round *round, const struct batch *batch, size_t w
 	}
 }
 
-static void collect_batch(void *context, const struct batch *batch)
+static void collect_batch(void *context, const struct event_batch *batch)
 {
 	const struct collecting *collecting = context;
 	struct live *live = collecting->live;

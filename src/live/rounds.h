@@ -5,13 +5,13 @@
  * Ids sort by time, but events do not come so: the rings of several streams are emptied one after
  * another, and CPUs overtake each other. So "after this id" by time would leave out what came late,
  * or give it twice. Live events come in rounds instead: each round takes the events of every stream
- * from where the last one ended (by their places, which have no gaps) to what is published then, and
- * gives them in the order of ids. Where each round began in each stream is kept here, 16 bytes for a
- * round and stream that had news. By this a client that comes back with an id gets exactly what it
- * had not: the rest of the id's round, then the rounds after it.
+ * from where the last one ended (by their places, which have no gaps) to what is published then,
+ * and gives them in the order of ids. Where each round began in each stream is kept here, 16 bytes
+ * for a round and stream that had news. By this a client that comes back with an id gets exactly
+ * what it had not: the rest of the id's round, then the rounds after it.
  *
- * While nobody follows there are no rounds; all of that time becomes one when somebody comes. What is
- * older than the log is one round too, number 0. Not thread-safe.
+ * While nobody follows there are no rounds; all of that time becomes one when somebody comes. What
+ * is older than the log is one round too, number 0. Not thread-safe.
  */
 #ifndef LIVE_ROUNDS_H
 #define LIVE_ROUNDS_H

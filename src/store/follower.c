@@ -23,7 +23,7 @@ struct follower {
 /* What one call hands on. */
 struct delivery {
 	size_t left;
-	void (*take)(void *context, const struct batch *batch);
+	void (*take)(void *context, const struct event_batch *batch);
 	void *context;
 };
 
@@ -92,7 +92,7 @@ static void deliver(const struct follower *follower, size_t number, const struct
 		    uint64_t *index, struct delivery *delivery)
 {
 	const uint64_t end = segment->first_index + segment->count;
-	struct batch batch = {
+	struct event_batch batch = {
 		.schema = segment->schema,
 		.stream = (uint16_t)number,
 		.segment = segment,
@@ -123,9 +123,13 @@ static bool step(const struct follower *follower, size_t number, struct position
 	/* Loaded before the look, so that what comes meanwhile is not taken for lost. */
 	const uint64_t appended = atomic_load_explicit(&stream->appended, memory_order_acquire);
 	const uint64_t tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
+	const uint64_t first = atomic_load_explicit(&stream->first, memory_order_relaxed);
 	struct segment segment;
 	bool sealed, finished;
 
+	/* What came before this store's first event, nobody could follow. */
+	if (position->index < first)
+		position->index = first;
 	if (segment_pin(stream, position->number, &segment)) {
 		deliver(follower, number, &segment, &position->index, delivery);
 		sealed = segment.block;
@@ -144,7 +148,7 @@ static bool step(const struct follower *follower, size_t number, struct position
 	}
 	/* No block is left, so neither are the events that were in them. */
 	if (position->index < appended) {
-		const struct batch batch = {
+		const struct event_batch batch = {
 			.schema = stream->schema,
 			.stream = (uint16_t)number,
 			.missed = appended - position->index,
@@ -158,7 +162,8 @@ static bool step(const struct follower *follower, size_t number, struct position
 }
 
 size_t follower_read_batches(struct follower *follower, size_t limit,
-			     void (*take)(void *context, const struct batch *batch), void *context)
+			     void (*take)(void *context, const struct event_batch *batch),
+			     void *context)
 {
 	struct delivery delivery = { .left = limit, .take = take, .context = context };
 
@@ -175,7 +180,7 @@ size_t follower_read_batches(struct follower *follower, size_t limit,
 	return limit - delivery.left;
 }
 
-void batch_filter(const struct batch *batch, const struct filter *filter, uint64_t *bits)
+void batch_filter(const struct event_batch *batch, const struct filter *filter, uint64_t *bits)
 {
 	const struct segment *segment = batch->segment;
 
@@ -187,7 +192,7 @@ void batch_filter(const struct batch *batch, const struct filter *filter, uint64
 			    batch->from + batch->count, bits);
 }
 
-void batch_event(const struct batch *batch, uint32_t i, struct event *ret_event)
+void batch_event(const struct event_batch *batch, uint32_t i, struct event *ret_event)
 {
 	const struct segment *segment = batch->segment;
 	const uint32_t row = batch->from + i;
@@ -209,7 +214,13 @@ void batch_event(const struct batch *batch, uint32_t i, struct event *ret_event)
 
 uint64_t follower_position(const struct follower *follower, size_t stream)
 {
-	return stream < follower->count ? follower->positions[stream].index : 0;
+	uint64_t first, index;
+
+	if (stream >= follower->count)
+		return 0;
+	first = atomic_load_explicit(&follower->store->streams[stream].first, memory_order_relaxed);
+	index = follower->positions[stream].index;
+	return index > first ? index : first;
 }
 
 void follower_skip(struct follower *follower)
@@ -234,7 +245,7 @@ struct one_by_one {
 	uint64_t *missed;
 };
 
-static void hand_on(void *context, const struct batch *batch)
+static void hand_on(void *context, const struct event_batch *batch)
 {
 	const struct one_by_one *reader = context;
 	struct event event;

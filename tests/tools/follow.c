@@ -3,10 +3,10 @@
  * Follows streams of events, one connection for each query string of the command line, and counts.
  * `follow PORT QUERY...`; "-" is no query. Says "following" once every stream has begun, then for
  * each line on standard input, as a line of JSON:
- * {"clients":[{"events","missed","unfiltered","unknown","open"},...],"latency_ns":{"count","median",
- * "p99"}}: events and losses of each so far, and, after a line "latency", how old events were when
- * they came. A line "pause" has nothing read from then on, "resume" goes on; "reset" forgets the
- * latencies. Ends with standard input.
+ * {"clients":[{"events","missed","unfiltered","unknown","open"},...],"latency_ns":{"count","median
+ * ", "p99"}}: events and losses of each so far, and, after a line "latency", how old events were
+ * when they came. A line "pause" has nothing read from then on, "resume" goes on; "reset" forgets
+ * the latencies. Ends with standard input.
  */
 #include <arpa/inet.h>
 #include <errno.h>
