@@ -13,6 +13,7 @@ include mk/web.mk
 include mk/server.mk
 include mk/tools.mk
 include mk/test.mk
+include mk/fuzz.mk
 include mk/bench.mk
 include mk/guard.mk
 include mk/lint.mk

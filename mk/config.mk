@@ -85,7 +85,8 @@ BASE_CPPFLAGS := -D_GNU_SOURCE -Isrc -DEBPF_SERVER_VERSION=\"$(VERSION)\"
 BASE_CFLAGS := -std=gnu17 $(WARNINGS) -g -fPIE -fstack-protector-strong -fno-strict-aliasing \
 	-fvisibility=hidden
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-BASE_LDLIBS := -lmicrohttpd -lgnutls -lnettle -lcrypt -ljansson -linih -lbpf -lelf -lz -lpthread
+BASE_LDLIBS := -lmicrohttpd -lgnutls -lnettle -lcrypt -ljansson -linih -lsqlite3 -lbpf -lelf \
+	-lz -lpthread
 
 release_FLAGS := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 # gcc's flow warnings see ghosts in instrumented code; the release build has them all.
@@ -99,6 +100,11 @@ tsan_LDFLAGS := -fsanitize=thread
 # Compiled by the other compiler for its warnings alone; never linked.
 clang_FLAGS := -O2
 clang_CC := $(CLANG)
+# The library as fuzzers want it: libFuzzer, which comes with clang, sees where an input leads.
+fuzz_CC := $(CLANG)
+fuzz_FLAGS := -O1 -fno-omit-frame-pointer -DDEBUG \
+	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+fuzz_LDFLAGS := -fsanitize=fuzzer,address,undefined
 
 # A file that changes only when its text does: objects depend on it, so that other flags rebuild.
 # $(call remember,text)

@@ -8,7 +8,8 @@ PYTHON_FILES := $(sort $(wildcard scripts/*.py) \
 
 CLANG_OBJECTS := $(filter-out $(clang_TABLES),$(clang_OBJECTS)) \
 	$(patsubst %.c,$(OUT)/clang/%.o,$(UNIT_SOURCES) $(UNIT_HELPERS) $(TOOL_SOURCES) \
-	$(sort $(wildcard tests/tools/*.c)) $(GUARD_SOURCES))
+	$(sort $(wildcard tests/tools/*.c)) $(GUARD_SOURCES) \
+	$(FUZZ_SOURCES) $(filter tests/fuzz/%,$(FUZZ_HELPERS)))
 
 LINT_CHECKS := format layers files shell python gcc clang bpf $(if $(filter yes,$(WEB)),web)
 

@@ -14,7 +14,7 @@ $(1)_OBJECTS := $(SOURCES:%.c=$(OUT)/$(1)/%.o) $$($(1)_TABLES)
 $(1)_LIBRARY := $(OUT)/$(1)/libebpf-server.a
 $(1)_COMPILE = $$($(1)_COMPILER) $$(BASE_CPPFLAGS) $$(BASE_CFLAGS) $$($(1)_FLAGS) \
 	$$(CPPFLAGS) $$(CFLAGS)
-$(1)_LINK = $$(CC) $$(BASE_LDFLAGS) $$($(1)_LDFLAGS) $$(LDFLAGS)
+$(1)_LINK = $$($(1)_COMPILER) $$(BASE_LDFLAGS) $$($(1)_LDFLAGS) $$(LDFLAGS)
 
 $(OUT)/$(1)/flags: FORCE
 	$$(call remember,$$($(1)_COMPILE))
@@ -44,7 +44,7 @@ $(OUT)/$(1)/libebpf-server.a: $$($(1)_LIBRARY_OBJECTS) $(GEN)/registry-data.o $(
 -include $$($(1)_OBJECTS:.o=.d)
 endef
 
-FLAVOURS := release dev tsan clang
+FLAVOURS := release dev tsan clang fuzz
 $(foreach name,$(FLAVOURS),$(eval $(call flavour,$(name))))
 
 # $(call link_server,flavour)

@@ -60,7 +60,7 @@ run_pytest = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests \
 	$(if $(EBPF_SERVER_BINARY),EBPF_SERVER_BINARY=$(EBPF_SERVER_BINARY)) \
 	$(PYTHON) -m pytest --junitxml=$(RESULTS)/$(1).xml $(if $(T),-k '$(T)') $(2) $(PYTEST_ARGS)
 
-PARTS := unit race kernel api web deploy guard
+PARTS := unit race fuzz kernel api web deploy guard
 
 .PHONY: test test-tools $(PARTS:%=test-%)
 test: deps-test ## Test: everything; ends with the sum of all results
@@ -121,6 +121,15 @@ test-deploy: $(BIN)/ebpf-server $(TOOL_BINARIES)
 test-deploy: ## Test: what is installed, the Debian package (root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,deploy,tests/deploy)
+
+# What takes too long for every run: histories under 200 kills, and 500 damaged ones.
+.PHONY: test-soak
+test-soak: $(SYSTEM_NEEDS) $(BIN)/ebpf-server $(TEST_OUT)/unit/test_history_damage
+test-soak: ## Test: history through 200 kills and 500 damaged files (an hour; needs root)
+	@mkdir -p $(RESULTS)
+	HISTORY_DAMAGES=500 $(TEST_OUT)/unit/test_history_damage
+	@$(subst env PYTHON,env HISTORY_KILLS=200 HISTORY_DAMAGES=500 PYTHON,$(call \
+		run_pytest,soak,-s tests/kernel/test_history.py))
 
 # For scripts: one name a line.
 .PHONY: test-parts

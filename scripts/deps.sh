@@ -11,10 +11,11 @@ packages_apt() {
 	case $1 in
 	run) echo gcc libc6-dev make clang llvm libbpf-dev libelf-dev zlib1g-dev \
 		libmicrohttpd-dev libgnutls28-dev nettle-dev libcrypt-dev libjansson-dev \
-		libinih-dev "$(apt_node)" ;;
+		libinih-dev libsqlite3-dev "$(apt_node)" ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-jsonschema iproute2 nftables \
 		openssl slowhttptest util-linux valgrind strace "$(apt_bpftool)" "$(apt_chromium)" \
-		fonts-dejavu-core help2man man-db bash-completion lintian dpkg-dev ;;
+		"$(apt_fuzzer)" fonts-dejavu-core help2man man-db bash-completion lintian \
+		dpkg-dev ;;
 	dev) echo clang-format shellcheck python3-pyflakes git ;;
 	bench) echo python3 iproute2 binutils bpftrace libbpf-tools bpfcc-tools tcpdump ;;
 	cross) echo gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf gcc-riscv64-linux-gnu ;;
@@ -32,6 +33,13 @@ apt_bpftool() {
 		echo linux-tools-common linux-tools-generic
 	else
 		echo bpftool
+	fi
+}
+
+# What clang links fuzzers with; before there was this package it came with clang.
+apt_fuzzer() {
+	if apt-cache show libclang-rt-dev >/dev/null 2>&1; then
+		echo libclang-rt-dev
 	fi
 }
 
@@ -59,8 +67,8 @@ packages_dnf() {
 	case $1 in
 	run) echo gcc glibc-devel make clang llvm libbpf-devel elfutils-libelf-devel zlib-devel \
 		libmicrohttpd-devel gnutls-devel nettle-devel libxcrypt-devel jansson-devel \
-		inih-devel nodejs npm ;;
-	test) echo libcmocka-devel libasan libubsan libtsan python3 python3-pytest \
+		inih-devel sqlite-devel nodejs npm ;;
+	test) echo libcmocka-devel libasan libubsan libtsan compiler-rt python3 python3-pytest \
 		python3-jsonschema iproute nftables openssl util-linux \
 		valgrind strace bpftool chromium \
 		dejavu-sans-fonts dejavu-sans-mono-fonts help2man man-db bash-completion ;;
@@ -75,9 +83,9 @@ packages_dnf() {
 packages_pacman() {
 	case $1 in
 	run) echo gcc make clang llvm libbpf libelf zlib libmicrohttpd gnutls nettle libxcrypt \
-		jansson libinih nodejs npm ;;
-	test) echo cmocka python python-pytest python-jsonschema iproute2 nftables openssl \
-		util-linux valgrind strace bpf chromium ttf-dejavu help2man man-db \
+		jansson libinih sqlite nodejs npm ;;
+	test) echo cmocka compiler-rt python python-pytest python-jsonschema iproute2 nftables \
+		openssl util-linux valgrind strace bpf chromium ttf-dejavu help2man man-db \
 		bash-completion ;;
 	dev) echo clang shellcheck python-pyflakes git ;;
 	bench) echo python iproute2 binutils bpftrace bcc-tools tcpdump ;;

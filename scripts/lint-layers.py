@@ -5,8 +5,8 @@ import pathlib
 import re
 import sys
 
-LAYERS = ("base", "config", "access", "schema", "loader", "store", "pipeline", "lists", "metrics",
-          "live", "api", "export")
+LAYERS = ("base", "config", "access", "schema", "loader", "store", "history", "pipeline", "lists",
+          "metrics", "live", "api", "export")
 # What stands in src/ itself (main.c, server.c) wires everything and comes last.
 TOP = len(LAYERS)
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "doors.h"
 #include "export/print.h"
+#include "history/history.h"
 #include "lists/lists.h"
 #include "metrics/metrics.h"
 #include "pipeline/control.h"
@@ -76,6 +77,29 @@ static int failed(const char *what, int error)
 	return EXIT_FAILURE;
 }
 
+/* Without a history everything else goes on. */
+static struct history *open_history(const struct server_start *start, struct store *store)
+{
+	const struct config *config = start->config;
+	const struct history_options options = {
+		.store = store,
+		.directory = start->data_dir,
+		.path = start->data_path,
+		.size_limit = config->history_size,
+		.age_limit_ns = config->history_age_ns,
+		.flush_ns = config->flush_ns,
+		.generation = start->generation,
+	};
+	struct history *history = NULL;
+	char error[MESSAGE_TEXT_SIZE];
+
+	if (start->data_dir < 0 || config->no_history)
+		return NULL;
+	if (history_open(&options, &history, error, sizeof(error)) < 0)
+		log_error("%s", error);
+	return history;
+}
+
 int server_main(const struct server_start *start)
 {
 	const struct config *config = start->config;
@@ -93,6 +117,7 @@ int server_main(const struct server_start *start)
 		.socket = socket, .data_dir = start->data_dir, .in_force = start->lists });
 	CLEANUP(symbols) struct symbols *symbols = symbols_new(start->kallsyms);
 	CLEANUP(store) struct store *store = store_new(config->memory);
+	CLEANUP(history) struct history *history = NULL;
 	CLEANUP(pipeline) struct pipeline *pipeline = NULL;
 	CLEANUP(control) struct control *control = NULL;
 	CLEANUP(print) struct print *print = NULL;
@@ -105,9 +130,11 @@ int server_main(const struct server_start *start)
 		return failed("signals", stop);
 	if (!lists || !symbols || !store)
 		return failed("memory", -ENOMEM);
+	history = open_history(start, store);
 	pipeline = pipeline_new(store, start->accounts, start->possible_cpus);
 	if (!pipeline)
 		return failed("pipeline", -ENOMEM);
+	pipeline_set_history(pipeline, history);
 	control = control_new(socket, pipeline, start->kernel_btf);
 	if (!control)
 		return failed("control", -ENOMEM);
@@ -118,6 +145,9 @@ int server_main(const struct server_start *start)
 	result = pipeline_start(pipeline);
 	if (result < 0)
 		return failed("reader thread", result);
+	result = history ? history_start(history) : 0;
+	if (result < 0)
+		return failed("history thread", result);
 	if (config->print != PRINT_OFF) {
 		result = print_start(&(struct print_options){ .pipeline = pipeline,
 							      .symbols = symbols,
@@ -168,6 +198,9 @@ int server_main(const struct server_start *start)
 	atomic_store(&stopping, true);
 	/* The programs are detached by now; what they said last is still printed. */
 	pipeline_sync(pipeline, LAST_DRAIN_MS);
+	pipeline_stop(pipeline);
+	if (history)
+		history_stop(history);
 	/* Its end is told as SIGTERM too (loader/confine.h), and that may come first. */
 	if (result == -EPIPE || getppid() != loader)
 		log_error("server: the loader is gone; leaving");

@@ -139,3 +139,16 @@ def test_what_is_dropped_by_xdp(start, line, tags):
         assert [tap.receive() for _ in sent] == sent
     events = server.events("icmp", 2)
     assert [event["watched"] for event in events] == [True, False]
+
+
+def test_what_leaves_is_not_dropped(start, line):
+    server = start("drop")
+    add(server, line.FAR)
+    with Tap(line.far) as tap, \
+            socket_in(line.near, socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sender:
+        sender.sendto(packets.icmp_echo(0x4343, 1), (line.FAR, 0))
+        assert tap.receive()[23] == packets.ICMP
+    # The reply is dropped where it arrives.
+    events = server.events("icmp", 2)
+    assert [(event["direction"], event["watched"]) for event in events] == [
+        ("egress", True), ("ingress", True)]

@@ -6,7 +6,8 @@
  * header or BTF is needed to build.
  *
  * Sources: include/uapi/linux/bpf.h, include/linux/{sched,fdtable,fs,net,skbuff,netdevice,tty}.h,
- * include/net/sock.h, asm/{ptrace,thread_info}.h of each architecture.
+ * include/net/{sock,inet_sock}.h, include/linux/tcp.h, asm/{ptrace,thread_info}.h of each
+ * architecture.
  */
 #ifndef KERNEL_BPF_H
 #define KERNEL_BPF_H
@@ -66,7 +67,20 @@ enum {
 
 /* include/net/tcp_states.h */
 enum {
+	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
+	TCP_SYN_RECV = 3,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LAST_ACK = 9,
+	TCP_CLOSING = 11,
+};
+
+/* include/net/sock.h: bits of a socket's flags. */
+enum sock_flags {
+	SOCK_DONE = 1,
 };
 
 /* enum bpf_func_id, to ask whether the running kernel has a helper. */
@@ -304,12 +318,26 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol; /* a bit-field before 5.6 */
 	__u16 sk_type;
+	int sk_err;
+};
+
+struct inet_sock {
+	__be16 inet_sport; /* stays when a closed socket gives its port back */
+};
+
+struct tcp_sock {
+	__u64 bytes_sent; /* payload, that of retransmissions included */
+	__u64 bytes_retrans;
+	__u64 bytes_received; /* a FIN is one of them */
+	__u32 total_retrans;
+	__u32 srtt_us; /* eighths */
 };
 
 struct unix_sock {

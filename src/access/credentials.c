@@ -85,9 +85,12 @@ static int read_name(const struct parser *parser, struct word word, struct crede
 	for (size_t i = 0; i < word.length;) {
 		size_t size = text_utf8_sequence(word.text + i, word.length - i);
 
-		/* A colon ends the name in basic authentication (RFC 7617). */
+		/* A colon ends the name in basic authentication (RFC 7617). U+0080 to U+009F are
+		 * control characters too. */
 		if (!size || (unsigned char)word.text[i] < 0x20 || word.text[i] == 0x7f ||
-		    word.text[i] == ':')
+		    word.text[i] == ':' ||
+		    (size == 2 && (unsigned char)word.text[i] == 0xc2 &&
+		     (unsigned char)word.text[i + 1] < 0xa0))
 			return fail(parser, "the name (second word) must be UTF-8 without colons "
 					    "and control characters");
 		i += size;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "history/history.h"
 
 /* ---- window and places ---- */
 
@@ -23,10 +24,12 @@ void question_window(struct question *question, uint64_t since, uint64_t until)
 {
 	question->query.since = since ? real_to_boot(question, since) : 0;
 	question->query.until = until == UINT64_MAX ? until : real_to_boot(question, until);
+	question->query.since_real = since;
+	question->query.until_real = until;
 }
 
-/* The boot time in seconds is derived from clocks and may differ by a second or two from one
- * process to the next; no machine boots twice within ten. */
+/* Without a history the boot time in seconds is derived from clocks and may differ by a second or
+ * two from one process to the next; no machine boots twice within ten. */
 #define SAME_BOOT_SECONDS 5
 
 void question_place(struct question *question, const struct event_id *id, bool after)
@@ -41,7 +44,7 @@ void question_place(struct question *question, const struct event_id *id, bool a
 		.index = id->index,
 	};
 	if (id->boot + SAME_BOOT_SECONDS < boot)
-		*place = (struct query_place){ .set = true };
+		place->boot = id->boot;
 	else if (id->boot > boot + SAME_BOOT_SECONDS)
 		*place = (struct query_place){
 			.set = true,
@@ -82,6 +85,7 @@ int question_run(struct question *question, struct query_result *ret_result, str
 	    query_run(api_store(question->api), &question->query, ret_result) < 0)
 		return answer_out_of_memory(answer);
 	question->partial |= ret_result->partial;
+	question->damaged += ret_result->damaged;
 	return 0;
 }
 
@@ -101,38 +105,54 @@ int question_aggregate(struct question *question, struct aggregate *aggregate,
 	question->partial |= partial;
 	if (aggregate_result(aggregate, ret_result) < 0)
 		return answer_out_of_memory(answer);
+	question->damaged += ret_result->damaged;
 	return 0;
+}
+
+static void widen(uint64_t oldest, uint64_t newest, bool *any, uint64_t *ret_oldest,
+		  uint64_t *ret_newest)
+{
+	if (!*any || oldest < *ret_oldest)
+		*ret_oldest = oldest;
+	if (!*any || newest > *ret_newest)
+		*ret_newest = newest;
+	*any = true;
 }
 
 bool question_span(const struct question *question, uint64_t *ret_oldest, uint64_t *ret_newest)
 {
+	struct history *history = pipeline_history(question->api->options.pipeline);
 	bool any = false;
 
 	for (size_t i = 0; i < question->stream_count; i++) {
+		const size_t number = question->streams[i].number;
+		const uint64_t to_real = (uint64_t)question->boot_to_real;
 		struct store_figures figures;
+		uint64_t oldest, newest;
 
 		if (question->streams[i].out)
 			continue;
-		store_figures(api_store(question->api), question->streams[i].number, &figures);
-		if (!figures.held)
-			continue;
-		if (!any || figures.oldest < *ret_oldest)
-			*ret_oldest = figures.oldest;
-		if (!any || figures.newest > *ret_newest)
-			*ret_newest = figures.newest;
-		any = true;
+		store_figures(api_store(question->api), number, &figures);
+		if (figures.held)
+			widen(figures.oldest + to_real, figures.newest + to_real, &any, ret_oldest,
+			      ret_newest);
+		if (history && history_span(history, number, &oldest, &newest))
+			widen(oldest, newest, &any, ret_oldest, ret_newest);
 	}
 	return any;
 }
 
-/* The times that the answer speaks of: a cursor narrows the window. */
+/* The times of this boot that the answer speaks of: a cursor narrows the window. One in an earlier
+ * boot leaves nothing of this one before it, and all after it. */
 static void answered_window(const struct query *query, uint64_t *ret_since, uint64_t *ret_until)
 {
 	*ret_since = query->since;
 	*ret_until = query->until;
-	if (query->after.set && query->after.timestamp > query->since)
+	if (query->after.set && !query->after.boot && query->after.timestamp > query->since)
 		*ret_since = query->after.timestamp;
-	if (query->before.set && query->before.timestamp < query->until)
+	if (query->before.set && query->before.boot)
+		*ret_until = 0;
+	else if (query->before.set && query->before.timestamp < query->until)
 		*ret_until = query->before.timestamp;
 }
 
@@ -151,12 +171,19 @@ uint64_t question_lost(const struct question *question)
 	return lost;
 }
 
-/* Something of this stream that was there at `since` or later has left the memory. */
-static bool has_expired(const struct api *api, size_t stream, uint64_t since)
+/* Something of this stream that was there at `since` or later is neither in memory nor kept. */
+static bool has_expired(const struct question *question, size_t stream, uint64_t since)
 {
+	const struct api *api = question->api;
+	struct history *history = pipeline_history(api->options.pipeline);
 	struct store_figures figures;
 	struct ledger ledger;
 
+	if (history)
+		return !history_is_complete(history, stream, since,
+					    since > question->query.since
+						    ? since + (uint64_t)question->boot_to_real
+						    : question->query.since_real);
 	store_figures(api_store(api), stream, &figures);
 	if (figures.expired && figures.expired_until >= since)
 		return true;
@@ -199,11 +226,12 @@ bool question_complete(const struct question *question, uint64_t lost)
 	uint64_t since, until;
 
 	answered_window(&question->query, &since, &until);
-	if (lost || question->partial || (question->must_record && !is_recording(question)))
+	if (lost || question->partial || question->damaged ||
+	    (question->must_record && !is_recording(question)))
 		return false;
 	for (size_t i = 0; i < question->stream_count; i++) {
 		if (!question->streams[i].out &&
-		    has_expired(question->api, question->streams[i].number, since))
+		    has_expired(question, question->streams[i].number, since))
 			return false;
 	}
 	return true;

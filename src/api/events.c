@@ -141,7 +141,8 @@ static void write_query(struct json *json, const struct question *question,
 static void cut_id(const struct query *query, const struct query_result *result,
 		   char text[EVENT_ID_SIZE])
 {
-	struct event_id id = { .boot = clock_boot_epoch_seconds() };
+	struct event_id id = { .boot = result->cut_boot ? result->cut_boot
+							: clock_boot_epoch_seconds() };
 
 	if (query->ascending) {
 		id.timestamp = result->cut_at - 1;
@@ -164,12 +165,10 @@ static void next_id(const struct question *question, const struct query_result *
 	}
 	if (result->more && result->count) {
 		const struct event *last = &result->events[result->count - 1];
+		const struct event_id id = event_id_of(
+			last, &(struct encoding){ .boot_epoch = clock_boot_epoch_seconds() });
 
-		event_id_format(&(struct event_id){ .boot = clock_boot_epoch_seconds(),
-						    .timestamp = last->timestamp,
-						    .stream = last->stream,
-						    .index = (uint32_t)last->index },
-				text);
+		event_id_format(&id, text);
 	}
 }
 

@@ -141,6 +141,7 @@ static void page_from(struct query *query, const struct event *last)
 {
 	query->before = (struct query_place){
 		.set = true,
+		.boot = last->boot ? last->boot->epoch : 0,
 		.timestamp = last->timestamp,
 		.stream = last->stream,
 		.index = (uint32_t)last->index,

@@ -28,6 +28,8 @@ static void add_ledger(struct ledger *sum, const struct ledger *part)
 	sum->held += part->held;
 	sum->expired += part->expired;
 	sum->bytes_waiting += part->bytes_waiting;
+	sum->persisted += part->persisted;
+	sum->not_persisted += part->not_persisted;
 }
 
 static void write_ledger(struct json *json, const struct ledger *ledger)
@@ -42,6 +44,8 @@ static void write_ledger(struct json *json, const struct ledger *ledger)
 	json_member_u64(json, "held", ledger->held);
 	json_member_u64(json, "expired", ledger->expired);
 	json_member_u64(json, "bytes_waiting", ledger->bytes_waiting);
+	json_member_u64(json, "persisted", ledger->persisted);
+	json_member_u64(json, "not_persisted", ledger->not_persisted);
 	json_object_end(json);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "history/history.h"
 
 /* A drain takes far less; a reader that is stuck must not hold up every question. */
 #define SYNC_TIMEOUT_MS 50
@@ -16,6 +17,13 @@
 struct store *api_store(const struct api *api)
 {
 	return pipeline_store(api->options.pipeline);
+}
+
+static struct archive *api_archive(const struct api *api)
+{
+	struct history *history = pipeline_history(api->options.pipeline);
+
+	return history ? history_archive(history) : NULL;
 }
 
 size_t api_stream_count(const struct api *api)
@@ -139,6 +147,8 @@ int question_init(struct question *question, struct api *api, const char *types,
 	question->api = api;
 	question->boot_to_real = api_boot_to_real(api);
 	question->query.until = UINT64_MAX;
+	question->query.until_real = UINT64_MAX;
+	question->query.archive = api_archive(api);
 	pipeline_sync(api->options.pipeline, SYNC_TIMEOUT_MS);
 	/* For all that is asked of the store for this answer. */
 	question->query.deadline = question_deadline(api);

@@ -31,6 +31,7 @@ struct question {
 	struct question_stream *streams;
 	size_t stream_count;
 	int64_t boot_to_real;
+	uint64_t damaged; /* blocks of the history that could not be read */
 	bool must_record; /* the answer is complete only if one of the streams is being recorded */
 	bool partial;	  /* the time for it was over before all was looked at (--query-timeout) */
 	struct query query; /* streams are put there by question_run() */
@@ -73,7 +74,7 @@ int question_run(struct question *question, struct query_result *ret_result, str
 /* Adds the events that pass the question up; the result belongs to the aggregate, which is new. */
 int question_aggregate(struct question *question, struct aggregate *aggregate,
 		       struct aggregate_result *ret_result, struct answer *answer);
-/* Boot ns of the oldest and newest events that the question may be about, filters and window
+/* Wall ns of the oldest and newest events that the question may be about, filters and window
  * aside; false when there are none. */
 bool question_span(const struct question *question, uint64_t *ret_oldest, uint64_t *ret_newest);
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "history/history.h"
 
 #define SERVICE "ebpf-server"
 
@@ -92,6 +93,28 @@ static void write_failing(struct json *json, const char *part, const char *messa
 	json_object_end(json);
 }
 
+static void write_history(struct json *json, struct history *history)
+{
+	struct history_figures figures = { .bytes = 0 };
+	char oldest[CLOCK_RFC3339_SIZE];
+
+	if (history)
+		history_figures(history, &figures);
+	if (figures.oldest_real)
+		clock_format_rfc3339(figures.oldest_real, oldest);
+	json_key(json, "history");
+	json_object_begin(json);
+	json_member_string(json, "state", !history ? "off" : figures.failing[0] ? "failing" : "on");
+	json_member_string(json, "message", figures.failing[0] ? figures.failing : NULL);
+	json_member_u64(json, "events", figures.events);
+	json_member_u64(json, "bytes", figures.bytes);
+	json_member_u64(json, "limit_bytes", figures.limit_bytes);
+	json_member_string(json, "oldest", figures.oldest_real ? oldest : NULL);
+	json_member_u64(json, "damaged_blocks", figures.damaged);
+	json_member_bool(json, "taking_over", figures.taking_over);
+	json_object_end(json);
+}
+
 int service_health(struct request *request, struct answer *answer)
 {
 	const struct api *api = request->api;
@@ -125,6 +148,7 @@ int service_health(struct request *request, struct answer *answer)
 			      vitals.enabled ? "no program is running; /api/programs says why"
 					     : "no program was loaded yet");
 	json_array_end(&json);
+	write_history(&json, pipeline_history(api->options.pipeline));
 	json_member_string(&json, "time", time);
 	json_member_u64(&json, "timestamp", now / NS_PER_SECOND);
 	json_object_end(&json);

@@ -27,7 +27,9 @@
 
 /* clang-format off */
 #define QUERY_TIME { "query_time", TIME, "When the question was answered." }
-#define COMPLETE { "complete", BOOLEAN, "Nothing of the window was lost, or has left the memory." }
+#define COMPLETE                                                                                   \
+	{ "complete", BOOLEAN,                                                                     \
+	  "Nothing of the window was lost, or is neither in memory nor in the history." }
 #define PARTIAL { "partial", BOOLEAN, "The search took too long (--query-timeout) and was ended." }
 #define REASON { "reason", STRING_OR_NULL, "Why the answer is partial; null when it is not." }
 #define LOST { "lost", COUNT, "Events of the window that were lost: a ring buffer was full." }
@@ -47,7 +49,9 @@ SHAPE(shape_ledger, "Ledger",
 	{ "malformed", COUNT, "Records that could not be taken; part of lost." },
 	{ "held", COUNT, "Stored events that are in memory now." },
 	{ "expired", COUNT, "Stored events that had to make room." },
-	{ "bytes_waiting", COUNT, "Bytes in the ring buffer now." });
+	{ "bytes_waiting", COUNT, "Bytes in the ring buffer now." },
+	{ "persisted", COUNT, "Events that this server wrote to the history." },
+	{ "not_persisted", COUNT, "Events that left the memory before the history took them." });
 
 SHAPE(shape_program_stream, "ProgramStream", "One stream of events of a program.",
 	{ "name", STRING, "The events' type." },
@@ -302,6 +306,19 @@ SHAPE(shape_failing_part, "FailingPart", "",
 	{ "part", STRING, "" },
 	{ "message", STRING, "" });
 
+SHAPE(shape_history_health, "HistoryHealth",
+      "How the history fares; it never makes the service unhealthy.",
+	{ "state", STRING ",\"enum\":[\"on\",\"off\",\"failing\"]",
+	  "failing: nothing can be written at present." },
+	{ "message", STRING_OR_NULL, "Why it fails." },
+	{ "events", COUNT, "Events that it holds." },
+	{ "bytes", COUNT, "Of the file that are in use." },
+	{ "limit_bytes", COUNT, "--history-size." },
+	{ "oldest", TIME_OR_NULL, "When its oldest event happened." },
+	{ "damaged_blocks", COUNT, "Blocks that turned out to be damaged and are left out." },
+	{ "taking_over", BOOLEAN,
+	  "The file was damaged; what is whole in it is being taken over into a fresh one." });
+
 SHAPE(shape_health, "Health", "How the service fares.",
 	{ "status", STRING ",\"enum\":[\"healthy\",\"unhealthy\"]", "" },
 	{ "service", STRING, "" },
@@ -310,6 +327,7 @@ SHAPE(shape_health, "Health", "How the service fares.",
 	{ "ready", BOOLEAN, "As /readiness says." },
 	{ "alive", BOOLEAN, "As /liveness says." },
 	{ "failing", ARRAY_OF(REF("FailingPart")), "What is wrong; empty when healthy." },
+	{ "history", REF("HistoryHealth"), "What becomes of events that leave the memory." },
 	{ "time", TIME, "Now." },
 	{ "timestamp", COUNT, "Now, in seconds since the epoch." });
 
@@ -426,6 +444,7 @@ const struct shape *const shapes[] = {
 	&shape_endpoint,
 	&shape_service,
 	&shape_failing_part,
+	&shape_history_health,
 	&shape_health,
 	&shape_lost_events,
 	&shape_document,

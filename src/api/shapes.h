@@ -30,10 +30,10 @@ extern const struct shape shape_error, shape_ledger, shape_program_stream, shape
 	shape_event_summary, shape_listed_event, shape_connection_summary,
 	shape_packet_drop_summary, shape_connection_list, shape_packet_drop_list, shape_field,
 	shape_stream, shape_common_member, shape_schema, shape_endpoint, shape_service,
-	shape_failing_part, shape_health, shape_lost_events, shape_document, shape_apis,
-	shape_api_usage, shape_add_ips, shape_added_ips, shape_clear_ip_list, shape_ip_count,
-	shape_print_all_ips, shape_ip_list, shape_add_pids, shape_added_pids, shape_clear_pid_list,
-	shape_pid_count, shape_pid_list, shape_print_all, shape_print_all_set;
+	shape_failing_part, shape_history_health, shape_health, shape_lost_events, shape_document,
+	shape_apis, shape_api_usage, shape_add_ips, shape_added_ips, shape_clear_ip_list,
+	shape_ip_count, shape_print_all_ips, shape_ip_list, shape_add_pids, shape_added_pids,
+	shape_clear_pid_list, shape_pid_count, shape_pid_list, shape_print_all, shape_print_all_set;
 
 /* All of them; ends with NULL. */
 extern const struct shape *const shapes[];

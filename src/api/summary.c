@@ -207,12 +207,8 @@ static int read_window(struct summary *summary, struct question *question, struc
 	if (since->given && until->given && since->time > until->time)
 		return answer_error(answer, STATUS_BAD_REQUEST,
 				    "parameter \"since\" must not be later than \"until\"");
-	if (question_span(question, &oldest, &newest)) {
-		oldest += (uint64_t)question->boot_to_real;
-		newest += (uint64_t)question->boot_to_real;
-	} else {
+	if (!question_span(question, &oldest, &newest))
 		oldest = newest = now;
-	}
 	summary->end = or_else(until, newest > now ? newest : now);
 	options->start = or_else(since, oldest);
 	/* Nothing can be in such a window. */

@@ -33,6 +33,17 @@ uint64_t clock_real_ns(void)
 	return clock_ns(CLOCK_REALTIME);
 }
 
+#define OFFSET_TOLERANCE_NS ((int64_t)NS_PER_MS)
+
+static int64_t kept_offset;
+static bool offset_is_kept;
+
+void clock_keep_offset(int64_t offset)
+{
+	kept_offset = offset;
+	offset_is_kept = true;
+}
+
 int64_t clock_boot_to_real_offset(void)
 {
 	/* The two clocks are not read at one moment: take the wall time as of the middle between
@@ -50,6 +61,9 @@ int64_t clock_boot_to_real_offset(void)
 			offset = (int64_t)(real - before - width / 2);
 		}
 	}
+	if (offset_is_kept && offset - kept_offset <= OFFSET_TOLERANCE_NS &&
+	    kept_offset - offset <= OFFSET_TOLERANCE_NS)
+		return kept_offset;
 	return offset;
 }
 
@@ -80,6 +94,33 @@ uint64_t clock_boot_epoch_seconds(void)
 
 	pthread_once(&once, read_boot_epoch);
 	return boot_epoch_seconds;
+}
+
+void clock_set_boot_epoch(uint64_t seconds)
+{
+	clock_boot_epoch_seconds();
+	boot_epoch_seconds = seconds;
+}
+
+static char boot_id[CLOCK_BOOT_ID_SIZE];
+
+static void read_boot_id(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!file || fscanf(file, "%36[0-9a-f-]", boot_id) != 1)
+		snprintf(boot_id, sizeof(boot_id), "epoch-%llu",
+			 (unsigned long long)clock_boot_epoch_seconds());
+	if (file)
+		fclose(file);
+}
+
+const char *clock_boot_id(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_boot_id);
+	return boot_id;
 }
 
 /*

@@ -19,10 +19,22 @@ uint64_t clock_boot_ns(void);
 uint64_t clock_real_ns(void);
 /* Wall time minus boot time, in ns: wall = boot + offset. */
 int64_t clock_boot_to_real_offset(void);
+/* An offset that was used earlier in this boot: given again as long as it is right to within a
+ * millisecond, so that an event's wall time is the same in every answer. Before other threads
+ * ask. */
+void clock_keep_offset(int64_t offset);
 /* When this machine booted, in seconds since the epoch: btime of /proc/stat, read at the first call
  * and then kept, also by forks; so call it before giving up the file system. Where /proc cannot be
  * read, the clocks tell it. */
 uint64_t clock_boot_epoch_seconds(void);
+/* Gives this boot the seconds that its events have been known by (an NTP step moves btime); before
+ * other threads ask. */
+void clock_set_boot_epoch(uint64_t seconds);
+/* What tells this boot from all others, at most CLOCK_BOOT_ID_SIZE - 1 characters: the kernel's
+ * random/boot_id; read at the first call and then kept, as above. Where it cannot be read, made of
+ * the seconds above. */
+#define CLOCK_BOOT_ID_SIZE 40
+const char *clock_boot_id(void);
 
 /* "2026-11-21T03:45:28.123456789Z"; `text` holds CLOCK_RFC3339_SIZE bytes. Returns the length. */
 #define CLOCK_RFC3339_SIZE 36

@@ -50,6 +50,10 @@ struct config {
 	bool program_dir_given; /* asked for, not the default */
 	char *data_dir;		/* NULL: nothing is kept */
 	bool data_dir_given;
+	bool no_history;
+	uint64_t history_size;	 /* bytes */
+	uint64_t history_age_ns; /* 0: no limit */
+	uint64_t flush_ns;
 	char **interfaces;
 	size_t interface_count;
 	struct config_setting *settings;

@@ -9,12 +9,21 @@
 
 #define PROGRAM_NAME_MAX 63 /* what fits into the loader's messages */
 
-/* One line, whatever was quoted in it. */
+/* One line that a terminal shows and does not obey, whatever was quoted in it: UTF-8 without
+ * control characters (U+0080 to U+009F are some too). */
 static void flatten(char *line)
 {
-	for (; *line; line++)
-		if ((unsigned char)*line < 0x20 || *line == 0x7f)
-			*line = '?';
+	for (size_t left = strlen(line), size; left; line += size, left -= size) {
+		const uint8_t *bytes = (const uint8_t *)line;
+
+		size = text_utf8_sequence(line, left);
+		if (!size)
+			size = 1;
+		else if (bytes[0] >= 0x20 && bytes[0] != 0x7f &&
+			 !(bytes[0] == 0xc2 && bytes[1] < 0xa0))
+			continue;
+		memset(line, '?', size);
+	}
 }
 
 static void set_error(struct draft *draft, const char *origin, const char *format,

@@ -17,6 +17,12 @@
 #define RING_MINIMUM (64ULL << 10)
 #define RING_MAXIMUM (1ULL << 30)
 #define MAX_SERIES_MAXIMUM 1000000u
+#define HISTORY_MINIMUM (16ULL << 20)
+#define HISTORY_MAXIMUM (16ULL << 40)
+#define AGE_MINIMUM_NS (60 * NS_PER_SECOND)
+/* Rings are read each 200 ms when little happens, which is a part of it. */
+#define FLUSH_MINIMUM_NS (500 * NS_PER_MS)
+#define FLUSH_MAXIMUM_NS (60 * NS_PER_SECOND)
 #define MAX_STREAMS_MAXIMUM 10000u
 #define QUERY_TIMEOUT_MINIMUM (10 * NS_PER_MS)
 #define QUERY_TIMEOUT_MAXIMUM (60 * NS_PER_SECOND)
@@ -239,6 +245,49 @@ static int set_switch(struct draft *draft, bool *flag, const char *value)
 	return 0;
 }
 
+static int set_no_history(struct draft *draft, const char *value)
+{
+	return set_switch(draft, &draft->config->no_history, value);
+}
+
+static int set_history_size(struct draft *draft, const char *value)
+{
+	uint64_t bytes;
+	int r = text_parse_bytes(value, &bytes);
+
+	if (r == -EINVAL)
+		return draft_fail(draft, "'%s' is not a size such as 1GiB", value);
+	if (r || bytes < HISTORY_MINIMUM || bytes > HISTORY_MAXIMUM)
+		return draft_fail(draft, "'%s' is not a size from %lluMiB to %lluTiB", value,
+				  HISTORY_MINIMUM >> 20, HISTORY_MAXIMUM >> 40);
+	draft->config->history_size = bytes;
+	return 0;
+}
+
+static int set_history_age(struct draft *draft, const char *value)
+{
+	if (!strcmp(value, "none")) {
+		draft->config->history_age_ns = 0;
+		return 0;
+	}
+	if (clock_parse_duration(value, 0, &draft->config->history_age_ns) ||
+	    draft->config->history_age_ns < AGE_MINIMUM_NS)
+		return draft_fail(draft,
+				  "'%s' is not a time such as 7d or 12h, of 1m at least, or "
+				  "none",
+				  value);
+	return 0;
+}
+
+static int set_flush_interval(struct draft *draft, const char *value)
+{
+	if (clock_parse_duration(value, 0, &draft->config->flush_ns) ||
+	    draft->config->flush_ns < FLUSH_MINIMUM_NS ||
+	    draft->config->flush_ns > FLUSH_MAXIMUM_NS)
+		return draft_fail(draft, "'%s' is not a time from 500ms to 1m", value);
+	return 0;
+}
+
 static int set_insecure(struct draft *draft, const char *value)
 {
 	return set_switch(draft, &draft->config->insecure, value);
@@ -441,6 +490,31 @@ static const struct config_option event_options[] = {
 		.default_value = "/var/lib/ebpf-server",
 		.help = "Where the server keeps what must outlive it. Made when missing, and given "
 			"to the server's user; none keeps nothing.",
+	},
+	{
+		.name = "no-history", .value = VALUE_SWITCH,
+		.from = FROM_ANYWHERE, .set = set_no_history,
+		.help = "Keep events in memory only.",
+	},
+	{
+		.name = "history-size", .argument = "SIZE", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_history_size,
+		.default_value = "1GiB",
+		.help = "Size of the file in --data-dir that keeps events: the oldest make room; "
+			"at least 16MiB.",
+	},
+	{
+		.name = "history-age", .argument = "TIME", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_history_age,
+		.default_value = "7d",
+		.help = "Older events go; none keeps them as long as there is room.",
+	},
+	{
+		.name = "flush-interval", .argument = "TIME", .value = VALUE_REQUIRED,
+		.from = FROM_ANYWHERE, .set = set_flush_interval,
+		.default_value = "1s",
+		.help = "An event that is older than this survives when a process is killed; "
+			"500ms to 1m.",
 	},
 	{
 		.name = "ring-size", .argument = "SIZE", .value = VALUE_REQUIRED,

@@ -38,7 +38,8 @@ static void fail_unknown(struct draft *draft, const char *text, size_t length, c
 static const struct config_option *find_option(struct draft *draft, const char *text, size_t length,
 					       const char *name)
 {
-	const struct config_option *found = option_find(name);
+	/* -h is what everybody tries first, whatever else begins with it. */
+	const struct config_option *found = option_find(strcmp(name, "h") != 0 ? name : "help");
 	BUFFER candidates = BUFFER_INIT;
 	size_t count = 0;
 

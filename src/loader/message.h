@@ -146,6 +146,9 @@ struct stream_account {
 	/* Kernel counts of maps that are gone: switched on again, a program begins with fresh
 	 * ones. As of the server's start; what goes later it sees itself (MESSAGE_UNLOADED). */
 	uint64_t past_produced, past_filtered, past_sampled_out, past_lost;
+	/* The place that the next event of stream `place_of` - 1 gets (0: of none), so that places,
+	 * and with them event ids, go on where an earlier server was. */
+	uint64_t next_place, place_of;
 };
 
 #endif

@@ -50,6 +50,7 @@ static void raise_descriptor_limit(void)
 static void read_what_will_be_hidden(void)
 {
 	clock_boot_epoch_seconds();
+	clock_boot_id();
 	libbpf_num_possible_cpus();
 }
 
@@ -137,6 +138,8 @@ static void settle_accounts(const struct loader *loader)
 			continue;
 		account->stored = earlier->stored;
 		account->malformed = earlier->malformed;
+		account->next_place = earlier->next_place;
+		account->place_of = earlier->place_of;
 		/* The store began empty with each server. */
 		account->forgotten = earlier->stored;
 	}
@@ -270,8 +273,8 @@ static void plan_restart(struct loader *loader, int status)
 	if (!server->restart_at)
 		server->restart_at = 1;
 	describe_end(status, how, sizeof(how));
-	log_error("server: it ended (%s) and is started again in %llu ms; %llu events that it held "
-		  "are gone",
+	log_error("server: it ended (%s) and is started again in %llu ms; of the %llu events that "
+		  "it had taken those are left that the history has",
 		  how, (unsigned long long)(delay / NS_PER_MS),
 		  (unsigned long long)count_forgotten(loader));
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "history/history.h"
 #include "metrics/internal.h"
 
 #define STATISTICS_TIMEOUT_MS 200
@@ -135,6 +136,8 @@ static void add_stream(const struct pipeline *pipeline, size_t number, struct st
 	sum->ledger.held += ledger.held;
 	sum->ledger.expired += ledger.expired;
 	sum->ledger.bytes_waiting += ledger.bytes_waiting;
+	sum->ledger.persisted += ledger.persisted;
+	sum->ledger.not_persisted += ledger.not_persisted;
 	sum->ring_bytes += stream.ring_bytes;
 }
 
@@ -162,6 +165,11 @@ static const struct {
 	  offsetof(struct stream_sum, ledger.expired) },
 	{ OWN("stream_events_held"), "", "Stored events that are in memory.", METRIC_GAUGE,
 	  offsetof(struct stream_sum, ledger.held) },
+	{ OWN("stream_events_persisted"), "", "Stored events that were written to the history.",
+	  METRIC_COUNTER, offsetof(struct stream_sum, ledger.persisted) },
+	{ OWN("stream_events_not_persisted"), "",
+	  "Stored events that left the memory before the history took them.", METRIC_COUNTER,
+	  offsetof(struct stream_sum, ledger.not_persisted) },
 	{ OWN("stream_ring_bytes"), "bytes", "Size of the ring buffer.", METRIC_GAUGE,
 	  offsetof(struct stream_sum, ring_bytes) },
 	{ OWN("stream_ring_used_bytes"), "bytes",
@@ -213,6 +221,48 @@ static void write_streams(const struct metrics *metrics, struct exposition *expo
 			exposition_integer(exposition,
 					   word_at(&items[i], stream_families[f].offset), "program",
 					   items[i].program, "stream", items[i].name, NULL);
+	}
+}
+
+/* ---- history ---- */
+
+static const struct {
+	const char *name, *unit, *help;
+	enum metric_type type;
+	size_t offset;
+} history_families[] = {
+	{ OWN("history_used_bytes"), "bytes", "Of the history's file that are in use.",
+	  METRIC_GAUGE, offsetof(struct history_figures, bytes) },
+	{ OWN("history_file_bytes"), "bytes", "Size of the history's file.", METRIC_GAUGE,
+	  offsetof(struct history_figures, file_bytes) },
+	{ OWN("history_limit_bytes"), "bytes", "What it may grow to (--history-size).",
+	  METRIC_GAUGE, offsetof(struct history_figures, limit_bytes) },
+	{ OWN("history_events"), "", "Events in the history.", METRIC_GAUGE,
+	  offsetof(struct history_figures, events) },
+	{ OWN("history_blocks"), "", "Blocks in the history.", METRIC_GAUGE,
+	  offsetof(struct history_figures, blocks) },
+	{ OWN("history_retired_events"), "", "Events that went by age or size.", METRIC_COUNTER,
+	  offsetof(struct history_figures, retired) },
+	{ OWN("history_damaged_blocks"), "", "Blocks that turned out to be damaged.",
+	  METRIC_COUNTER, offsetof(struct history_figures, damaged) },
+	{ OWN("history_commits"), "", "Transactions that were committed.", METRIC_COUNTER,
+	  offsetof(struct history_figures, commits) },
+	{ OWN("history_failures"), "", "Times that nothing could be written.", METRIC_COUNTER,
+	  offsetof(struct history_figures, failures) },
+};
+
+static void write_history(const struct metrics *metrics, struct exposition *exposition)
+{
+	struct history *history = pipeline_history(metrics->options.pipeline);
+	struct history_figures figures;
+
+	if (!history)
+		return;
+	history_figures(history, &figures);
+	for (size_t f = 0; f < ARRAY_SIZE(history_families); f++) {
+		begin(exposition, history_families[f].name, history_families[f].type,
+		      history_families[f].unit, history_families[f].help);
+		exposition_integer(exposition, word_at(&figures, history_families[f].offset), NULL);
 	}
 }
 
@@ -321,6 +371,7 @@ void own_write(struct metrics *metrics, struct exposition *exposition)
 {
 	write_build(metrics, exposition);
 	write_streams(metrics, exposition);
+	write_history(metrics, exposition);
 	write_programs(metrics, exposition);
 	write_maps(metrics, exposition);
 	write_process(metrics, exposition);

@@ -100,6 +100,7 @@ struct program;
 
 struct pipeline {
 	struct store *store;
+	struct history *history; /* NULL: none */
 	struct stream_account *accounts;
 	struct kernel_counts *per_cpu; /* room for one lookup, under `ledgers` */
 	unsigned int possible_cpus;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "history/history.h"
 #include "pipeline/internal.h"
 
 /* ---- accounts ---- */
@@ -178,6 +179,13 @@ int pipeline_ledger(const struct pipeline *const_pipeline, size_t number, struct
 	ledger.expired = stream->forgotten + figures.expired;
 	ledger.held = ledger.stored - ledger.expired;
 	ledger.bytes_waiting = bytes_waiting(pipeline, stream);
+	if (pipeline->history) {
+		struct history_stream_figures kept;
+
+		history_stream_figures(pipeline->history, number, &kept);
+		ledger.persisted = kept.persisted;
+		ledger.not_persisted = kept.not_persisted;
+	}
 
 	pthread_mutex_lock(&pipeline->ledgers);
 	look(pipeline, stream, clock_boot_ns());

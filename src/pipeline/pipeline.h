@@ -22,6 +22,7 @@
 #include "store/store.h"
 
 struct btf;
+struct history;
 struct pipeline;
 
 /*
@@ -37,6 +38,9 @@ struct pipeline *pipeline_new(struct store *store, struct stream_account *accoun
  * after it, or between pipeline_stop() and it. */
 void pipeline_free(struct pipeline *pipeline);
 DEFINE_CLEANUP(pipeline, pipeline_free)
+
+/* Tells a history of what is new; before pipeline_start(). It must outlive the reader thread. */
+void pipeline_set_history(struct pipeline *pipeline, struct history *history);
 
 /* Starts the reader thread. Returns 0 or -errno. */
 int pipeline_start(struct pipeline *pipeline);
@@ -95,6 +99,8 @@ struct ledger {
 	uint64_t malformed;	/* records the reader could not take; part of lost */
 	uint64_t held, expired; /* what died with an earlier server has expired */
 	uint64_t bytes_waiting; /* in the ring now */
+	/* By this server: written to the history; gone from memory before. */
+	uint64_t persisted, not_persisted;
 };
 
 #define STREAM_NONE (-1)
@@ -170,5 +176,7 @@ uint64_t pipeline_lost_between(const struct pipeline *pipeline, size_t stream, u
 			       uint64_t until);
 
 struct store *pipeline_store(const struct pipeline *pipeline);
+/* NULL: nothing is kept. */
+struct history *pipeline_history(const struct pipeline *pipeline);
 
 #endif

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "history/history.h"
 #include "pipeline/internal.h"
 
 enum {
@@ -65,6 +66,7 @@ static void finish_batch(void *context, size_t records)
 		store_publish(source->pipeline->store, source->number);
 		__atomic_store_n(&account->stored, account->stored + source->taken,
 				 __ATOMIC_RELAXED);
+		account->next_place += source->taken;
 		source->pipeline->news = true;
 		source->taken = 0;
 	}
@@ -238,13 +240,19 @@ size_t pipeline_round(struct pipeline *pipeline)
 		size_t looked_at =
 			ring_drain(&source->ring, ROUND_RECORDS, take_record, finish_batch, source);
 
+		/* The ring's position has moved: no later server will find these again. */
+		if (looked_at)
+			store_settle(pipeline->store, source->number);
 		source->limited = looked_at == ROUND_RECORDS;
 		pipeline->limited |= source->limited;
 		records += looked_at;
 	}
 	finish_sync(pipeline);
-	if (pipeline->news)
+	if (pipeline->news) {
 		reader_wake_subscribers(pipeline);
+		if (pipeline->history)
+			history_wake(pipeline->history);
+	}
 	if (pipeline->leaving)
 		finish_leaving(pipeline);
 	if (now >= pipeline->next_look) {
@@ -282,6 +290,8 @@ static void *read_rings(void *context)
 	struct pipeline *pipeline = context;
 	int timeout = 0;
 
+	/* By itself: the name of another thread is set through /proc, which is not there. */
+	pthread_setname_np(pthread_self(), "reader");
 	while (!atomic_load(&pipeline->stop)) {
 		struct epoll_event events[8];
 		int count = epoll_wait(pipeline->epoll, events, (int)ARRAY_SIZE(events), timeout);
@@ -357,7 +367,6 @@ int pipeline_start(struct pipeline *pipeline)
 		atomic_store(&pipeline->heartbeat, 0);
 		return -rc;
 	}
-	pthread_setname_np(pipeline->reader, "reader");
 	pipeline->started = true;
 	return 0;
 }

@@ -73,6 +73,16 @@ struct store *pipeline_store(const struct pipeline *pipeline)
 	return pipeline->store;
 }
 
+void pipeline_set_history(struct pipeline *pipeline, struct history *history)
+{
+	pipeline->history = history;
+}
+
+struct history *pipeline_history(const struct pipeline *pipeline)
+{
+	return pipeline->history;
+}
+
 bool pipeline_ready(const struct pipeline *pipeline)
 {
 	return atomic_load(&pipeline->ready);

@@ -39,6 +39,33 @@ static struct stream *find_stream(const struct pipeline *pipeline, const char *n
 	return NULL;
 }
 
+/* A stream that the store knows from before this server, of which no program has spoken yet; or a
+ * new one. */
+static int store_stream(const struct pipeline *pipeline, const struct stream_schema *schema)
+{
+	const size_t count = store_stream_count(pipeline->store);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct stream_schema *known = store_stream_schema(pipeline->store, i);
+
+		if (!pipeline_stream(pipeline, i) && strcmp(known->name, schema->name) == 0 &&
+		    stream_schema_same(known, schema))
+			return (int)i;
+	}
+	return store_add_stream(pipeline->store, schema);
+}
+
+/* Places go on after those that an earlier server gave, also to events that went with it. */
+static void go_on(const struct pipeline *pipeline, const struct stream *stream)
+{
+	const struct stream_account *account = stream->account;
+	struct store_figures figures;
+
+	store_figures(pipeline->store, stream->number, &figures);
+	if (account->place_of == stream->number + 1 && account->next_place > figures.first)
+		store_set_first_index(pipeline->store, stream->number, account->next_place);
+}
+
 static int add_stream(struct pipeline *pipeline, const struct stream_schema *schema,
 		      uint32_t program)
 {
@@ -55,10 +82,11 @@ static int add_stream(struct pipeline *pipeline, const struct stream_schema *sch
 		return -ENOSPC;
 	if (first)
 		ledger_inherit(stream);
-	number = store_add_stream(pipeline->store, schema);
+	number = store_stream(pipeline, schema);
 	if (number < 0)
 		return number;
 	stream->number = (size_t)number;
+	go_on(pipeline, stream);
 	ledger_attach(pipeline, stream, LEDGER_SOURCE_NONE);
 	atomic_store(&pipeline->streams[number], TAKE(stream));
 	if (atomic_load(&pipeline->stream_count) <= (size_t)number)
@@ -192,6 +220,16 @@ void stream_detach(struct pipeline *pipeline, struct stream *stream)
 		ledger_detach(pipeline, stream);
 }
 
+/* For a server after this one. No ring of this account is read now. */
+static void note_place(const struct pipeline *pipeline, const struct stream *stream)
+{
+	struct store_figures figures;
+
+	store_figures(pipeline->store, stream->number, &figures);
+	stream->account->next_place = figures.first + figures.appended;
+	stream->account->place_of = stream->number + 1;
+}
+
 int pipeline_attach_ring(struct pipeline *pipeline, uint32_t program, const char *name,
 			 struct ring *ring)
 {
@@ -214,6 +252,7 @@ int pipeline_attach_ring(struct pipeline *pipeline, uint32_t program, const char
 		.number = stream->number,
 		.minimum = stream->schema->minimum_size,
 	};
+	note_place(pipeline, stream);
 	rc = reader_add(pipeline, source);
 	if (rc)
 		goto refused;

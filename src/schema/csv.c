@@ -180,12 +180,11 @@ void event_encode_csv(const struct event *event, const struct encoding *encoding
 		      const struct csv_columns *columns, struct buffer *out)
 {
 	const struct csv_stream *stream = stream_of(columns, event->schema);
-	const struct event_id id = { encoding->boot_epoch, event->timestamp, event->stream,
-				     (uint32_t)event->index };
+	const struct event_id id = event_id_of(event, encoding);
 	char text[EVENT_ID_SIZE], time[CLOCK_RFC3339_SIZE];
 
 	event_id_format(&id, text);
-	clock_format_rfc3339(event->timestamp + (uint64_t)encoding->boot_to_real, time);
+	clock_format_rfc3339(event_real_ns(event, encoding), time);
 	buffer_append_string(out, text);
 	buffer_append_char(out, ',');
 	buffer_append_string(out, event->schema->name);

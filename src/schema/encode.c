@@ -79,7 +79,7 @@ static inline char *put_number(char *at, const struct encoding *encoding, const 
 /* The header's `timestamp`, whose key is written, with the wall time in quotes. */
 static char *put_times(char *at, const struct event *event, const struct encoding *encoding)
 {
-	uint64_t real = event->timestamp + (uint64_t)encoding->boot_to_real;
+	uint64_t real = event_real_ns(event, encoding);
 	char text[CLOCK_RFC3339_SIZE];
 	size_t length = clock_format_rfc3339(real, text);
 	bool quotes = encoding->integers_as_strings;
@@ -121,7 +121,7 @@ static char *put_quoted(char *at, const struct encoder *encoder, const struct fi
 
 	*at++ = '"';
 	at = put_value(at, event->schema, field, event->record, event->length,
-		       encoder->encoding->symbols);
+		       event_symbols(event, encoder->encoding));
 	*at++ = '"';
 	return at;
 }
@@ -181,8 +181,7 @@ static void encode_by(const struct encode_plan *plan, const struct event *event,
 		      const struct encoding *encoding, struct json *json)
 {
 	const struct encoder encoder = { event, encoding, plan, json->out };
-	const struct event_id id = { encoding->boot_epoch, event->timestamp, event->stream,
-				     (uint32_t)event->index };
+	const struct event_id id = event_id_of(event, encoding);
 	char *at = buffer_reserve(json->out, plan->room);
 
 	if (!at)

@@ -8,6 +8,12 @@
 
 struct symbols;
 
+/* The clock of a boot: what makes a time since that boot a wall time and a part of an id. */
+struct event_boot {
+	uint64_t epoch;	 /* seconds; distinct and rising from boot to boot */
+	int64_t to_real; /* wall ns minus ns since boot, as last known */
+};
+
 /* One event as the store gives it. */
 struct event {
 	const struct stream_schema *schema;
@@ -16,6 +22,8 @@ struct event {
 	uint16_t stream;    /* number of the stream in the store */
 	uint64_t index;	    /* place in the stream, from 0 */
 	uint64_t timestamp; /* ns since boot, same as in the record */
+	/* The boot that it is of; NULL: the running one, of which struct encoding tells. */
+	const struct event_boot *boot;
 };
 
 /*
@@ -44,6 +52,27 @@ struct encoding {
 	 * `timestamp_ns` the boot clock. */
 	bool timestamp_as_text;
 };
+
+/* The wall time of an event, in ns: on the clock of its own boot. */
+static inline uint64_t event_real_ns(const struct event *event, const struct encoding *encoding)
+{
+	return event->timestamp +
+	       (uint64_t)(event->boot ? event->boot->to_real : encoding->boot_to_real);
+}
+
+static inline struct event_id event_id_of(const struct event *event,
+					  const struct encoding *encoding)
+{
+	return (struct event_id){ event->boot ? event->boot->epoch : encoding->boot_epoch,
+				  event->timestamp, event->stream, (uint32_t)event->index };
+}
+
+/* Addresses are those of the running boot's kernel: those of another one have no names here. */
+static inline struct symbols *event_symbols(const struct event *event,
+					    const struct encoding *encoding)
+{
+	return event->boot ? NULL : encoding->symbols;
+}
 
 /* One JSON object: id, type, the header's fields, time, the event's own fields. No line end. */
 void event_encode_json(const struct event *event, const struct encoding *encoding,

@@ -27,7 +27,8 @@ void field_encode_text(const struct event *event, const struct field *field,
 	at = buffer_reserve(out, value_limit(field));
 	if (!at)
 		return;
-	at = put_value(at, event->schema, field, event->record, event->length, encoding->symbols);
+	at = put_value(at, event->schema, field, event->record, event->length,
+		       event_symbols(event, encoding));
 	out->length = (size_t)(at - out->data);
 }
 
@@ -187,7 +188,7 @@ void event_encode_text(const struct event *event, const struct encoding *encodin
 		append_line(event, encoding, out);
 		return;
 	}
-	clock_format_rfc3339(event->timestamp + (uint64_t)encoding->boot_to_real, time);
+	clock_format_rfc3339(event_real_ns(event, encoding), time);
 	/* hh:mm:ss.uuuuuu out of the middle of "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ" */
 	buffer_append(out, time + 11, 15);
 	buffer_append_char(out, ' ');

@@ -332,23 +332,34 @@ static void tie(struct composition *composition)
 	}
 }
 
-static int check_header(const struct composition *composition)
+size_t header_misfit(const struct field *fields, size_t count)
 {
-	for (size_t i = 0; i < HEADER_FIELDS; i++) {
-		const struct field *field = &composition->fields[i];
+	size_t i = 0;
 
-		if (i >= composition->field_count || strcmp(field->name, header_fields[i].name) ||
+	for (; i < HEADER_FIELDS; i++) {
+		const struct field *field = &fields[i];
+
+		if (i >= count || strcmp(field->name, header_fields[i].name) ||
 		    field->kind != header_fields[i].kind || field->is_signed || field->count != 1 ||
 		    (header_fields[i].size && field->size != header_fields[i].size) ||
 		    (i == HEADER_TIMESTAMP && (field->has_condition || field->zero_is_null)) ||
-		    field->hidden)
-			return refuse(
-				composition->source->refusal,
-				"struct event_header is not the SDK's: \"%s\" is missing, out of "
-				"its order, or of another type",
-				header_fields[i].name);
+		    field->derivation != FIELD_STORED || field->hidden)
+			break;
 	}
-	return 0;
+	return i;
+}
+
+static int check_header(const struct composition *composition)
+{
+	const size_t misfit = header_misfit(composition->fields, composition->field_count);
+
+	if (misfit == HEADER_FIELDS)
+		return 0;
+	return refuse(
+		composition->source->refusal,
+		"struct event_header is not the SDK's: \"%s\" is missing, out of its order, or "
+		"of another type",
+		header_fields[misfit].name);
 }
 
 /* The size of the struct event_header that the event begins with, or 0 when it does not. */

@@ -46,4 +46,11 @@ int members_read(struct drafts *drafts, uint32_t event_struct);
 int stream_fields_read(const struct schema_source *source, uint32_t event_struct,
 		       struct stream_schema *stream);
 
+/* The first of the header's fields that is not as every event has it; HEADER_FIELDS when all
+ * are. */
+size_t header_misfit(const struct field *fields, size_t count);
+/* Every placeholder of the lines for printing is one that it may be. 0 or -EINVAL. */
+int stream_lines_check(const struct refusal *refusal, const struct stream_schema *stream,
+		       const char *name);
+
 #endif

@@ -14,7 +14,7 @@ static const char *const type_names[] = {
 };
 
 const char *const metric_own_stems[] = {
-	"api_", "build_", "drain_", "memory_", "metric_", "program_", "stream_", NULL,
+	"api_", "build_", "drain_", "history_", "memory_", "metric_", "program_", "stream_", NULL,
 };
 
 /* What a unit is shown as. */

@@ -80,6 +80,14 @@ static int check_opening(const struct refusal *refusal, const struct stream_sche
 	return 0;
 }
 
+int stream_lines_check(const struct refusal *refusal, const struct stream_schema *stream,
+		       const char *name)
+{
+	int r = check_line(refusal, stream, name);
+
+	return r ? r : check_opening(refusal, stream, name);
+}
+
 /* The text of a tag, kept; NULL when there is none. */
 static int keep_tag(const struct schema_source *source, uint32_t variable, const char *prefix,
 		    const char **ret_text)
@@ -101,9 +109,7 @@ static int read_printing(const struct schema_source *source, uint32_t variable, 
 		r = keep_tag(source, variable, "print:", &stream->print_line);
 	if (!r)
 		r = keep_tag(source, variable, "print-opening:", &stream->print_opening);
-	if (!r)
-		r = check_line(source->refusal, stream, name);
-	return r ? r : check_opening(source->refusal, stream, name);
+	return r ? r : stream_lines_check(source->refusal, stream, name);
 }
 
 static int read_stream(struct reading *reading, uint32_t variable, const char *name,

@@ -64,8 +64,9 @@ bool aggregate_is_number(const struct field *field);
 
 /* Adds the events of a question's streams that pass its filters and lie in its window (places,
  * order and limit do not matter). Looks at what was published before the first call; a later one,
- * in another round, looks at the same as far as it is still there. False: the query's deadline
- * passed before all was looked at (one block in any case). */
+ * in another round, looks at the same as far as it is still there. (With an archive, each looks at
+ * what was published before it.) False: the query's deadline passed before all was looked at (one
+ * block in any case). */
 bool aggregate_add_store(struct aggregate *aggregate, const struct store *store,
 			 const struct query *query);
 /*
@@ -103,6 +104,7 @@ struct aggregate_result {
 	/* There were no more groups than could be told apart, and none but the largest are shown;
 	 * else the numbers of groups are "at least". Counts and sums are exact in any case. */
 	bool exact;
+	uint64_t damaged;	       /* as in struct query_result */
 	uint64_t rows_scanned, rounds; /* what it took, for tests */
 };
 

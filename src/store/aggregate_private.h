@@ -58,6 +58,7 @@ struct aggregate {
 	size_t budget;	      /* bytes left for details */
 	bool starved;	      /* a detail, or slots of one, found no room */
 	bool failed;	      /* memory ran out */
+	uint64_t damaged;     /* blocks of the archive that are missing in this round */
 	uint64_t rounds, rows_scanned;
 	struct span *spans; /* of the store, by stream of the question */
 

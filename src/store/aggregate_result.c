@@ -182,6 +182,7 @@ int aggregate_result(struct aggregate *aggregate, struct aggregate_result *ret_r
 	result.groups = aggregate->shown;
 	result.rows_scanned = aggregate->rows_scanned;
 	result.rounds = aggregate->rounds;
+	result.damaged = aggregate->damaged;
 	share_out(aggregate, order, count, &result);
 	merge_detail(aggregate, aggregate->other, aggregate->rest);
 	merge_detail(aggregate, aggregate->total, aggregate->other);

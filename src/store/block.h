@@ -136,6 +136,27 @@ bool rows_not_null(const struct rows *rows, const struct stream_schema *schema,
 bool block_excludes(const struct block *block, const struct stream_schema *schema,
 		    const struct filter *filter);
 
+/* Of the fields that every event has, those with few values in this block can be counted beside it:
+ * how many values column `column` (below HEADER_FIELDS) has, 0 when they are not counted. Values of
+ * a dictionary are in its order, those of integers of one byte are base, base + 1, … */
+static inline size_t block_count_entries(const struct block *block, size_t column)
+{
+	const struct column *c = &block->column[column];
+
+	if (column == HEADER_TIMESTAMP)
+		return 0;
+	if (c->encoding == COLUMN_DICTIONARY)
+		return c->entries;
+	return c->encoding == COLUMN_INTEGER && c->width == 1 ? (size_t)(c->maximum - c->base) + 1
+							      : 0;
+}
+
+/* How many rows pass, by summary and counts (of these columns, one after another) alone. False:
+ * that takes the rows. */
+bool block_count(const struct block *head, const uint16_t *counts,
+		 const struct stream_schema *schema, const struct filter *filter,
+		 uint64_t *ret_rows);
+
 static inline size_t block_bitmap_words(uint32_t rows)
 {
 	return (rows + 63) / 64;

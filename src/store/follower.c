@@ -123,9 +123,13 @@ static bool step(const struct follower *follower, size_t number, struct position
 	/* Loaded before the look, so that what comes meanwhile is not taken for lost. */
 	const uint64_t appended = atomic_load_explicit(&stream->appended, memory_order_acquire);
 	const uint64_t tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
+	const uint64_t first = atomic_load_explicit(&stream->first, memory_order_relaxed);
 	struct segment segment;
 	bool sealed, finished;
 
+	/* What came before this store's first event, nobody could follow. */
+	if (position->index < first)
+		position->index = first;
 	if (segment_pin(stream, position->number, &segment)) {
 		deliver(follower, number, &segment, &position->index, delivery);
 		sealed = segment.block;
@@ -210,7 +214,13 @@ void batch_event(const struct event_batch *batch, uint32_t i, struct event *ret_
 
 uint64_t follower_position(const struct follower *follower, size_t stream)
 {
-	return stream < follower->count ? follower->positions[stream].index : 0;
+	uint64_t first, index;
+
+	if (stream >= follower->count)
+		return 0;
+	first = atomic_load_explicit(&follower->store->streams[stream].first, memory_order_relaxed);
+	index = follower->positions[stream].index;
+	return index > first ? index : first;
 }
 
 void follower_skip(struct follower *follower)

@@ -98,6 +98,8 @@ static void frame_bits(const struct view *view, const struct column *column, uin
 
 static bool entry_passes(const struct test *test, const struct field *field, const uint8_t *entry)
 {
+	if (test->kind == TEST_NEVER)
+		return false;
 	if (test->kind == TEST_RANGE && field->count == 1) {
 		uint64_t value = field_load_ordered(entry, field->size, field->is_signed);
 
@@ -368,6 +370,119 @@ static bool predicate_excludes(const struct block *block, const struct stream_sc
 		if (possible)
 			return false;
 	}
+	return true;
+}
+
+/* ---- counting by summaries ---- */
+
+/* The one field of the header that all tests of a predicate are on; NULL when there is none. */
+static const struct field *only_field(const struct stream_schema *schema,
+				      const struct predicate *predicate)
+{
+	const struct field *field = NULL;
+
+	for (size_t i = 0; i < predicate->count; i++) {
+		const struct alternative *alternative = &predicate->alternatives[i];
+
+		if (alternative->count != 1 ||
+		    (field && field->index != alternative->tests[0].field))
+			return NULL;
+		field = &schema->fields[alternative->tests[0].field];
+	}
+	/* Counted are the fields that every event has; one that is null at times takes the rows. */
+	return field && field->index < HEADER_FIELDS && !field->has_condition ? field : NULL;
+}
+
+static bool predicate_passes(const struct predicate *predicate, const struct field *field,
+			     const uint8_t *entry)
+{
+	for (size_t i = 0; i < predicate->count; i++) {
+		if (entry_passes(&predicate->alternatives[i].tests[0], field, entry))
+			return true;
+	}
+	return false;
+}
+
+static uint64_t count_entries(const struct block *head, const struct column *column,
+			      const uint16_t *counts, const struct field *field,
+			      const struct predicate *predicate)
+{
+	const uint8_t *entry = (const uint8_t *)head + column->table;
+	uint64_t rows = 0;
+
+	for (uint32_t i = 0; i < column->entries; i++, entry += column->value_size) {
+		if (predicate_passes(predicate, field, entry))
+			rows += counts[i];
+	}
+	return rows;
+}
+
+static uint64_t count_values(const struct column *column, const uint16_t *counts,
+			     const struct predicate *predicate)
+{
+	const size_t values = (size_t)(column->maximum - column->base) + 1;
+	uint64_t rows = 0;
+
+	for (size_t i = 0; i < values; i++) {
+		const uint64_t value = column->base + i;
+		bool passes = false;
+
+		for (size_t t = 0; t < predicate->count && !passes; t++) {
+			const struct test *test = &predicate->alternatives[t].tests[0];
+
+			passes = test->kind == TEST_RANGE && test->range.low <= value &&
+				 value <= test->range.high;
+		}
+		rows += passes ? counts[i] : 0;
+	}
+	return rows;
+}
+
+/* All rows of an integer column are on one side of every test; false where they are not. */
+static bool count_frame(const struct column *column, const struct predicate *predicate,
+			uint32_t rows, uint64_t *ret_rows)
+{
+	bool passes = false;
+
+	for (size_t i = 0; i < predicate->count; i++) {
+		const struct test *test = &predicate->alternatives[i].tests[0];
+		uint64_t low = test->range.low, high = test->range.high;
+
+		if (test->kind == TEST_NEVER || !frame_range(column, &low, &high))
+			continue;
+		if (low || high != column->maximum - column->base)
+			return false;
+		passes = true;
+	}
+	*ret_rows = passes ? rows : 0;
+	return true;
+}
+
+bool block_count(const struct block *head, const uint16_t *counts,
+		 const struct stream_schema *schema, const struct filter *filter,
+		 uint64_t *ret_rows)
+{
+	const struct predicate *predicate = filter->predicates;
+	const struct column *column;
+	const struct field *field;
+	uint64_t rows;
+
+	if (filter->count != 1)
+		return false;
+	field = only_field(schema, predicate);
+	if (!field)
+		return false;
+	column = &head->column[field->index];
+	for (size_t i = 0; i < field->index; i++)
+		counts += block_count_entries(head, i);
+	if (column->encoding == COLUMN_DICTIONARY)
+		rows = count_entries(head, column, counts, field, predicate);
+	else if (block_count_entries(head, field->index))
+		rows = count_values(column, counts, predicate);
+	else if (column->encoding != COLUMN_INTEGER ||
+		 !count_frame(column, predicate, head->rows, &rows))
+		return false;
+	*ret_rows = predicate->negate ? head->rows - rows : rows;
 	return true;
 }
 

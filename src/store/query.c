@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * First a plan: for each stream the blocks that touch the window, with their times. Then the block
- * that may hold the best event comes first, whatever its stream, and its events go to a heap of the
- * best so far; the end is reached when no block left may hold a better one than the worst of them.
+ * First a plan: for each stream and boot the blocks that touch the window, with their times, in
+ * memory or archived. Then the block that may hold the best event comes first, whatever its stream,
+ * and its events go to a heap of the best so far; the end is reached when no block left may hold a
+ * better one than the worst of them.
  *
  * "Better" is earlier in the order asked for. For newest first, times and places are inverted, so
- * that smaller is better in both orders.
+ * that smaller is better in both orders; boots have a rank in that order.
  */
 #include "store/query.h"
 
@@ -13,47 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "store/segment.h"
-
-#define MAX_WORDS (BLOCK_MAX_ROWS / 64)
-
-struct item {
-	uint64_t number; /* of the block */
-	uint32_t rows;	 /* that count: what an open block gets later does not */
-	uint64_t best;	 /* time of the best event that this block or a later item may hold */
-};
-
-/* One stream of the question. */
-struct part {
-	const struct query_stream *asked;
-	const struct stream *stream;
-	struct item *items; /* in the order of looking */
-	size_t count, next;
-};
-
-struct candidate {
-	uint64_t time, place; /* as compared */
-	uint64_t index;
-	uint8_t *record;
-	uint32_t length;
-	uint16_t stream;
-};
-
-struct run {
-	const struct store *store;
-	const struct query *query;
-	uint64_t flip;	    /* all ones for newest first */
-	uint64_t low, high; /* times that candidates may have */
-	bool want_total;
-	struct part *parts;
-	struct candidate *heap; /* the worst is on top */
-	size_t keep, held;
-	uint64_t first; /* time, as compared, before which nothing is wanted, or there */
-	uint64_t bound; /* of a partial answer: from here on not all is known */
-	uint8_t *memory;
-	size_t stride;
-	struct query_result *result;
-};
+#include "store/run.h"
 
 void query_fini(struct query *query)
 {
@@ -68,95 +29,187 @@ void query_result_fini(struct query_result *result)
 {
 	free(result->events);
 	free(result->memory);
+	free(result->boots);
 	*result = (struct query_result){ .events = NULL };
 }
 
 /* ---- the plan ---- */
 
-/* The times of block `number` as far as they count, or false when it need not be looked at. */
-static bool consider(struct run *run, uint64_t oldest, uint64_t newest)
+/* What a place in another boot means for this one; false: nothing here is asked for. */
+static bool place_limit(const struct part *part, const struct query_place *place, bool is_after,
+			const struct query_place **ret_limit)
+{
+	/* The running boot is the newest. */
+	const uint64_t own = part->clock ? part->clock->epoch : UINT64_MAX;
+	const uint64_t its = place->boot ? place->boot : UINT64_MAX;
+
+	*ret_limit = NULL;
+	if (!place->set)
+		return true;
+	if (its == own) {
+		*ret_limit = place;
+		return true;
+	}
+	return is_after ? its < own : its > own;
+}
+
+static void set_window(const struct run *run, struct part *part)
 {
 	const struct query *query = run->query;
-	const uint64_t since = run->want_total ? query->since : run->low;
-	const uint64_t until = run->want_total ? query->until : run->high;
 
-	if (oldest <= until && newest >= since)
-		return true;
-	run->result->blocks_skipped++;
-	return false;
+	part->since = query->since;
+	part->until = query->until;
+	if (part->clock) {
+		const __int128 since = (__int128)query->since_real - part->clock->to_real;
+		const __int128 until = (__int128)query->until_real - part->clock->to_real;
+
+		part->since = since < 0 ? 0 : (uint64_t)since;
+		part->until = until < 0 ? 0 : (uint64_t)until;
+		if (query->until_real == UINT64_MAX)
+			part->until = UINT64_MAX;
+	}
+	part->low = part->since;
+	part->high = part->until;
+	if (!place_limit(part, &query->after, true, &part->after) ||
+	    !place_limit(part, &query->before, false, &part->before)) {
+		part->low = UINT64_MAX;
+		part->high = 0;
+		return;
+	}
+	if (part->after && part->after->timestamp > part->low)
+		part->low = part->after->timestamp;
+	if (part->before && part->before->timestamp < part->high)
+		part->high = part->before->timestamp;
 }
 
-/* Whether block `number` may hold places that are asked for. */
-static bool may_hold_places(const struct run *run, const struct part *part, uint64_t number)
+/* Leaves out what holds none of the places that are asked for. */
+static void keep_places(const struct run *run, const struct query_stream *asked, struct plan *plan)
 {
-	const struct query_stream *asked = part->asked;
-	struct segment segment;
-	bool may;
+	size_t kept = 0;
 
 	if (!asked->end || run->want_total)
-		return true;
-	if (!segment_pin_sealed(part->stream, number, &segment))
-		return false;
-	may = segment.first_index < asked->end &&
-	      segment.first_index + segment.count > asked->first;
-	segment_unpin(&segment);
-	return may;
-}
-
-static void add_item(struct run *run, struct part *part, uint64_t number, uint32_t rows,
-		     uint64_t oldest, uint64_t newest)
-{
-	if (!rows || !consider(run, oldest, newest))
 		return;
-	part->items[part->count++] = (struct item){
-		.number = number,
-		.rows = rows,
-		.best = run->flip ? ~newest : oldest,
-	};
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct archive_item *place = &plan->items[i].place;
+
+		if (place->first_index < asked->end &&
+		    place->first_index + place->rows > asked->first)
+			plan->items[kept++] = plan->items[i];
+	}
+	plan->count = kept;
 }
 
-static void reverse(struct item *items, size_t count)
+static void set_best(const struct run *run, struct plan *plan)
 {
-	for (size_t i = 0; i < count / 2; i++) {
-		struct item swap = items[i];
+	struct plan_item *items = plan->items;
 
-		items[i] = items[count - 1 - i];
-		items[count - 1 - i] = swap;
+	for (size_t i = 0; run->flip && i < plan->count / 2; i++) {
+		struct plan_item swap = items[i];
+
+		items[i] = items[plan->count - 1 - i];
+		items[plan->count - 1 - i] = swap;
+	}
+	for (size_t i = 0; i < plan->count; i++)
+		items[i].best = run->flip ? ~items[i].place.newest : items[i].place.oldest;
+	for (size_t i = plan->count; i > 1; i--) {
+		if (items[i - 1].best < items[i - 2].best)
+			items[i - 2].best = items[i - 1].best;
 	}
 }
 
-static int plan_part(struct run *run, struct part *part)
+/* Adds one stream in one boot, unless nothing of it takes part. */
+static int plan_part(struct run *run, struct part part, bool running)
 {
-	const struct stream *stream = part->stream;
-	struct segment open = { .state = NULL };
-	uint64_t head, tail, oldest, newest;
+	const uint64_t since = run->want_total ? part.since : part.low;
+	const uint64_t until = run->want_total ? part.until : part.high;
+	int r;
 
-	/* Once the open rows are known, what is sealed before them is settled. */
-	if (segment_pin_open(stream, &open)) {
-		tail = open.number;
-		segment_unpin(&open);
-	} else {
-		tail = atomic_load_explicit(&stream->tail, memory_order_acquire);
+	if (since > until)
+		return 0;
+	r = plan_make(&(struct plan_question){ .store = run->store,
+					       .session = run->session,
+					       .archive = run->archive,
+					       .boot = part.boot,
+					       .running = running,
+					       .stream = part.asked->stream,
+					       .since = since,
+					       .until = until },
+		      &part.plan);
+	if (r < 0)
+		return r;
+	run->result->blocks_skipped += part.plan.skipped;
+	keep_places(run, part.asked, &part.plan);
+	if (!part.plan.count) {
+		free(part.plan.items);
+		return 0;
 	}
-	head = atomic_load_explicit(&stream->head, memory_order_acquire);
-	head = head < tail ? head : tail;
-	part->items = calloc(tail - head + 1, sizeof(*part->items));
-	if (!part->items)
-		return -ENOMEM;
-	for (uint64_t number = head; number < tail; number++) {
-		if (segment_times(stream, number, &oldest, &newest) &&
-		    may_hold_places(run, part, number))
-			add_item(run, part, number, BLOCK_MAX_ROWS, oldest, newest);
-	}
-	add_item(run, part, tail, open.count, open.oldest, open.newest);
+	set_best(run, &part.plan);
+	if (part.schema->record_size > run->stride)
+		run->stride = part.schema->record_size;
+	run->parts[run->part_count++] = part;
+	return 0;
+}
 
-	if (run->flip)
-		reverse(part->items, part->count);
-	for (size_t i = part->count; i > 1; i--) {
-		if (part->items[i - 1].best < part->items[i - 2].best)
-			part->items[i - 2].best = part->items[i - 1].best;
+static int plan_boot(struct run *run, size_t boot, const struct event_boot *clock, uint32_t rank)
+{
+	for (size_t i = 0; i < run->query->stream_count; i++) {
+		const struct query_stream *asked = &run->query->streams[i];
+		struct part part = {
+			.asked = asked,
+			.schema = store_stream_schema(run->store, asked->stream),
+			.clock = clock,
+			.boot = boot,
+			.rank = rank,
+		};
+
+		if (clock && plan_asks_for_addresses(part.schema, &asked->filter)) {
+			run->result->damaged++;
+			continue;
+		}
+		/* Places are those of the running boot. */
+		if (clock && asked->end && !run->want_total)
+			continue;
+		set_window(run, &part);
+		if (plan_part(run, part, !clock) < 0)
+			return -ENOMEM;
 	}
 	return 0;
+}
+
+static bool has_earlier_boots(const struct query *query)
+{
+	return query->since_real || query->until_real;
+}
+
+/* Every boot in the order asked; without an archive there is the running one. */
+static int plan_boots(struct run *run)
+{
+	const struct query *query = run->query;
+	const struct archive_boot *boots = NULL;
+	size_t count = 0, running;
+	int r = 0;
+
+	if (run->session)
+		boots = run->archive->boots(run->session, &count);
+	running = count;
+	if (count && boots[count - 1].running)
+		running = --count;
+	if (!has_earlier_boots(query))
+		count = 0;
+	run->parts = calloc((count + 1) * query->stream_count + 1, sizeof(*run->parts));
+	if (count)
+		run->result->boots = calloc(count, sizeof(*run->result->boots));
+	if (!run->parts || (count && !run->result->boots))
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		run->result->boots[i] = boots[i].clock;
+	for (size_t rank = 0; rank <= count && r == 0; rank++) {
+		const size_t at = run->flip ? count - rank : rank;
+
+		r = at == count ? plan_boot(run, running, NULL, (uint32_t)rank)
+				: plan_boot(run, at, &run->result->boots[at], (uint32_t)rank);
+	}
+	return r;
 }
 
 static int plan(struct run *run)
@@ -164,17 +217,20 @@ static int plan(struct run *run)
 	const struct query *query = run->query;
 	size_t most = 0;
 
-	for (size_t i = 0; i < query->stream_count; i++) {
-		struct part *part = &run->parts[i];
-
-		part->asked = &query->streams[i];
-		part->stream = &run->store->streams[part->asked->stream];
-		if (plan_part(run, part) < 0)
-			return -ENOMEM;
-		for (size_t j = 0; j < part->count; j++)
-			most += part->items[j].rows;
-		if (part->stream->schema->record_size > run->stride)
-			run->stride = part->stream->schema->record_size;
+	if (query->archive) {
+		run->archive = query->archive->ops;
+		if (run->archive->begin(query->archive, &run->session) < 0) {
+			run->session = NULL;
+			run->result->damaged++;
+		}
+	}
+	if (plan_boots(run) < 0)
+		return -ENOMEM;
+	if (run->session)
+		run->archive->settle(run->session);
+	for (size_t i = 0; i < run->part_count; i++) {
+		for (size_t j = 0; j < run->parts[i].plan.count; j++)
+			most += run->parts[i].plan.items[j].place.rows;
 	}
 	/* One more than asked for tells whether there are more. */
 	run->keep = query->limit < most ? query->limit + 1 : most;
@@ -186,251 +242,66 @@ static int plan(struct run *run)
 	return run->heap && run->memory ? 0 : -ENOMEM;
 }
 
-/* ---- the best so far ---- */
-
-static bool is_better(const struct candidate *a, const struct candidate *b)
-{
-	return a->time != b->time ? a->time < b->time : a->place < b->place;
-}
-
-static void sink(struct candidate *heap, size_t count, struct candidate candidate)
-{
-	size_t at = 0, child;
-
-	while ((child = 2 * at + 1) < count) {
-		if (child + 1 < count && is_better(&heap[child], &heap[child + 1]))
-			child++;
-		if (!is_better(&candidate, &heap[child]))
-			break;
-		heap[at] = heap[child];
-		at = child;
-	}
-	heap[at] = candidate;
-}
-
-static void rise(struct candidate *heap, size_t at, struct candidate candidate)
-{
-	for (; at; at = (at - 1) / 2) {
-		if (!is_better(&heap[(at - 1) / 2], &candidate))
-			break;
-		heap[at] = heap[(at - 1) / 2];
-	}
-	heap[at] = candidate;
-}
-
-/* No event of this time or a later one, in the order asked, is wanted any more. */
-static bool is_over(const struct run *run, uint64_t best)
-{
-	return run->held == run->keep && (!run->keep || run->heap[0].time < best);
-}
-
-static void offer(struct run *run, const struct segment *segment, uint32_t row,
-		  struct candidate candidate)
-{
-	const bool full = run->held == run->keep;
-
-	if (full && !is_better(&candidate, &run->heap[0]))
-		return;
-	candidate.record = full ? run->heap[0].record : run->memory + run->held * run->stride;
-	candidate.length = segment_record(segment, row, candidate.record);
-	if (full)
-		sink(run->heap, run->held, candidate);
-	else
-		rise(run->heap, run->held++, candidate);
-}
-
-/* ---- one block ---- */
-
-static bool is_past_places(const struct query *query, uint64_t timestamp, uint64_t place)
-{
-	const struct query_place *after = &query->after, *before = &query->before;
-
-	if (after->set && timestamp <= after->timestamp &&
-	    (timestamp < after->timestamp ||
-	     place <= ((uint64_t)after->stream << 32 | after->index)))
-		return true;
-	return before->set && timestamp >= before->timestamp &&
-	       (timestamp > before->timestamp ||
-		place >= ((uint64_t)before->stream << 32 | before->index));
-}
-
-/* The candidate that a row makes; false when it lies outside the places asked for. */
-static bool row_candidate(const struct run *run, const struct segment *segment,
-			  const struct query_stream *asked, uint32_t row,
-			  struct candidate *ret_candidate)
-{
-	const uint64_t timestamp = segment_timestamp(segment, row);
-	const uint64_t index = segment->first_index + row;
-	const uint64_t place = (uint64_t)asked->stream << 32 | (uint32_t)index;
-
-	if (is_past_places(run->query, timestamp, place) || index < asked->first ||
-	    (asked->end && index >= asked->end))
-		return false;
-	*ret_candidate = (struct candidate){
-		.time = timestamp ^ run->flip,
-		.place = place ^ run->flip,
-		.index = index,
-		.stream = asked->stream,
-	};
-	return true;
-}
-
-/* Offers the rows of `bits` in the order asked, until those left are all too late. */
-static void collect(struct run *run, const struct part *part, const struct segment *segment,
-		    const uint64_t *bits, uint32_t rows)
-{
-	const size_t words = block_bitmap_words(rows);
-	struct candidate candidate;
-	uint64_t latest = 0;
-
-	for (size_t i = 0; i < words; i++) {
-		const size_t word = run->flip ? words - 1 - i : i;
-
-		for (uint64_t left = bits[word]; left;) {
-			const int bit = run->flip ? 63 - __builtin_clzll(left)
-						  : __builtin_ctzll(left);
-			const uint32_t row = (uint32_t)(64 * word) + (uint32_t)bit;
-
-			left &= ~(1ULL << bit);
-			if (!row_candidate(run, segment, part->asked, row, &candidate))
-				continue;
-			latest = candidate.time > latest ? candidate.time : latest;
-			offer(run, segment, row, candidate);
-		}
-		/* Rows to come are earlier than this one by no more than the disorder. */
-		if (latest > segment->disorder && is_over(run, latest - segment->disorder))
-			return;
-	}
-}
-
-static uint64_t count_bits(const uint64_t *bits, uint32_t rows)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < block_bitmap_words(rows); i++)
-		count += (uint64_t)__builtin_popcountll(bits[i]);
-	return count;
-}
-
-static bool lies_within(const struct segment *segment, uint64_t low, uint64_t high)
-{
-	return segment->oldest >= low && segment->newest <= high;
-}
-
-/* Clears the rows outside [low, high]. */
-static void and_window(const struct segment *segment, uint64_t low, uint64_t high, uint32_t rows,
-		       uint64_t *bits)
-{
-	uint64_t window[MAX_WORDS];
-
-	if (lies_within(segment, low, high))
-		return;
-	if (segment->block)
-		block_filter_time(segment->block, segment->schema, low, high, 0, rows, window);
-	else
-		rows_filter_time(&segment->rows, segment->schema, low, high, 0, rows, window);
-	for (size_t i = 0; i < block_bitmap_words(rows); i++)
-		bits[i] &= window[i];
-}
-
-static void scan(struct run *run, const struct part *part, const struct segment *segment,
-		 uint32_t rows, bool wanted)
-{
-	const struct query *query = run->query;
-	const struct filter *filter = &part->asked->filter;
-	uint64_t bits[MAX_WORDS];
-
-	if (!wanted && !filter->count && lies_within(segment, query->since, query->until)) {
-		run->result->total += rows;
-		run->result->blocks_skipped++;
-		return;
-	}
-	run->result->blocks_scanned++;
-	run->result->rows_scanned += rows;
-	if (segment->block)
-		block_filter(segment->block, segment->schema, filter, 0, rows, bits);
-	else
-		rows_filter(&segment->rows, segment->schema, filter, 0, rows, bits);
-	if (run->want_total) {
-		and_window(segment, query->since, query->until, rows, bits);
-		run->result->total += count_bits(bits, rows);
-	}
-	if (!wanted)
-		return;
-	and_window(segment, run->low, run->high, rows, bits);
-	collect(run, part, segment, bits, rows);
-}
-
-static void look_at(struct run *run, const struct part *part, const struct item *item)
-{
-	struct segment segment;
-	uint32_t rows;
-	bool wanted;
-
-	if (!segment_pin(part->stream, item->number, &segment))
-		return; /* evicted since */
-	rows = item->rows < segment.count ? item->rows : segment.count;
-	wanted = segment.oldest <= run->high && segment.newest >= run->low &&
-		 !is_over(run, run->flip ? ~segment.newest : segment.oldest);
-	if ((!wanted && !run->want_total) ||
-	    (segment.block && block_excludes(segment.block, segment.schema, &part->asked->filter)))
-		run->result->blocks_skipped++;
-	else
-		scan(run, part, &segment, rows, wanted);
-	segment_unpin(&segment);
-}
-
 /* ---- the whole ---- */
 
-/* The stream whose next blocks may hold the best event; NULL when there is none that matters. */
+/* The part whose next blocks may hold the best event; NULL when there is none that matters. */
 static struct part *best_part(struct run *run)
 {
 	struct part *best = NULL;
 
-	for (size_t i = 0; i < run->query->stream_count; i++) {
+	for (size_t i = 0; i < run->part_count; i++) {
 		struct part *part = &run->parts[i];
 
-		if (part->next < part->count &&
-		    (!best || part->items[part->next].best < best->items[best->next].best))
+		if (part->next == part->plan.count)
+			continue;
+		if (!best || part->rank < best->rank ||
+		    (part->rank == best->rank &&
+		     part->plan.items[part->next].best < best->plan.items[best->next].best))
 			best = part;
 	}
-	if (best && !run->want_total && is_over(run, best->items[best->next].best))
+	if (best && !run->want_total && run_is_over(run, best, best->plan.items[best->next].best))
 		return NULL;
 	return best;
+}
+
+static bool is_behind(const struct run *run, const struct candidate *candidate)
+{
+	if (candidate->part->rank != run->bound_part->rank)
+		return candidate->part->rank > run->bound_part->rank;
+	return candidate->time >= run->bound;
 }
 
 /* What was not looked at may hold some that come before those found. Returns how many stay. */
 static size_t cut(struct run *run, size_t count)
 {
+	const struct event_boot *clock = run->bound_part->clock;
 	struct query_result *result = run->result;
 
-	while (count && run->heap[count - 1].time >= run->bound)
+	while (count && is_behind(run, &run->heap[count - 1]))
 		count--;
 	result->more = true;
 	result->cut = true;
 	result->cut_at = run->bound ^ run->flip;
+	result->cut_boot = clock ? clock->epoch : 0;
 	return count;
 }
 
 static int take_events(struct run *run)
 {
 	struct query_result *result = run->result;
-	const bool over = is_over(run, run->bound);
+	const bool over = result->partial && run_is_over(run, run->bound_part, run->bound);
 	size_t count = run->held;
 
-	/* The worst goes to the end, again and again: the heap becomes a sorted list. */
-	for (size_t left = count; left > 1; left--) {
-		struct candidate worst = run->heap[0];
-
-		sink(run->heap, left - 1, run->heap[left - 1]);
-		run->heap[left - 1] = worst;
-	}
+	run_sort(run);
 	result->more = count > run->query->limit;
 	count -= result->more;
 	if (result->partial && !over)
 		count = cut(run, count);
-	if (!count)
+	/* Without events there is nothing to free. */
+	if (!count) {
+		free(TAKE(result->boots));
 		return 0;
+	}
 	result->events = calloc(count, sizeof(*result->events));
 	if (!result->events)
 		return -ENOMEM;
@@ -438,12 +309,13 @@ static int take_events(struct run *run)
 		const struct candidate *candidate = &run->heap[i];
 
 		result->events[i] = (struct event){
-			.schema = run->store->streams[candidate->stream].schema,
+			.schema = candidate->part->schema,
 			.record = candidate->record,
 			.length = candidate->length,
-			.stream = candidate->stream,
+			.stream = candidate->part->asked->stream,
 			.index = candidate->index,
 			.timestamp = candidate->time ^ run->flip,
+			.boot = candidate->part->clock,
 		};
 	}
 	result->count = count;
@@ -453,21 +325,36 @@ static int take_events(struct run *run)
 
 static bool is_late(struct run *run, const struct part *next)
 {
-	const uint64_t best = next->items[next->next].best;
+	const uint64_t best = next->plan.items[next->next].best;
 
 	/* A place that was cut at lies one before, or behind, the time that it excludes. */
-	if (!run->query->deadline || best <= run->first || best - run->first == 1 ||
+	if (!run->query->deadline ||
+	    (next->rank == run->first_rank && (best <= run->first || best - run->first == 1)) ||
 	    clock_boot_ns() < run->query->deadline)
 		return false;
 	run->bound = best;
+	run->bound_part = next;
 	run->result->partial = true;
 	return true;
 }
 
+/* Where the search begins: before it nothing is wanted, or there. */
+static void set_first(struct run *run, const struct part *part)
+{
+	const uint64_t best = part->plan.items[part->next].best;
+
+	run->first = run->flip ? ~part->high : part->low;
+	run->first_rank = part->rank;
+	if (best > run->first)
+		run->first = best;
+}
+
 static void run_fini(struct run *run)
 {
-	for (size_t i = 0; run->parts && i < run->query->stream_count; i++)
-		free(run->parts[i].items);
+	for (size_t i = 0; i < run->part_count; i++)
+		free(run->parts[i].plan.items);
+	if (run->session)
+		run->archive->end(run->session);
 	free(run->parts);
 	free(run->heap);
 	free(run->memory);
@@ -475,33 +362,26 @@ static void run_fini(struct run *run)
 
 int query_run(const struct store *store, const struct query *query, struct query_result *ret_result)
 {
-	struct query_result result = { .events = NULL };
+	__attribute__((cleanup(query_result_fini))) struct query_result result = { .events = NULL };
 	__attribute__((cleanup(run_fini))) struct run run = {
 		.store = store,
 		.query = query,
 		.flip = query->ascending ? 0 : UINT64_MAX,
-		.low = query->since,
-		.high = query->until,
 		.want_total = query->want_total || !query->limit,
 		.result = &result,
 	};
 	struct part *part;
 
-	if (query->after.set && query->after.timestamp > run.low)
-		run.low = query->after.timestamp;
-	if (query->before.set && query->before.timestamp < run.high)
-		run.high = query->before.timestamp;
-	run.parts = calloc(query->stream_count + 1, sizeof(*run.parts));
-	if (!run.parts || plan(&run) < 0)
+	if (plan(&run) < 0)
 		return -ENOMEM;
 	part = best_part(&run);
-	run.first = run.flip ? ~run.high : run.low;
-	if (part && part->items[part->next].best > run.first)
-		run.first = part->items[part->next].best;
+	if (part)
+		set_first(&run, part);
 	for (; part && !is_late(&run, part); part = best_part(&run))
-		look_at(&run, part, &part->items[part->next++]);
+		run_look_at(&run, part, &part->plan.items[part->next++]);
 	if (take_events(&run) < 0)
 		return -ENOMEM;
 	*ret_result = result;
+	result = (struct query_result){ .events = NULL };
 	return 0;
 }

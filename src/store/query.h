@@ -4,26 +4,29 @@
  * (or oldest) first, after this place, at most so many, and how many there are in all. Works on
  * columns where blocks are sealed and on rows where they are open; whole blocks are skipped by
  * their summaries. Exact: an order by (timestamp, stream, place) holds even where the records of
- * several CPUs arrived slightly out of order. Any thread.
+ * several CPUs arrived slightly out of order. Where memory ends an archive goes on
+ * (store/archive.h), into earlier boots too, in one order. Any thread.
  */
 #ifndef STORE_QUERY_H
 #define STORE_QUERY_H
 
 #include "schema/encode.h"
 #include "schema/filter.h"
+#include "store/archive.h"
 #include "store/store.h"
 
 /* One stream's part in a question; a stream comes at most once. */
 struct query_stream {
 	uint16_t stream;
 	struct filter filter; /* owned by the query */
-	/* Only events at these places of the stream, `end` not included; an end of 0 is no limit.
+	/* Only events at these places of the running boot, `end` not included; an end of 0 is no limit.
 	 * Like the places below, they do not bear on the total. */
 	uint64_t first, end;
 };
 
 struct query_place {
 	bool set;
+	uint64_t boot; /* epoch of an earlier boot; 0: the running one */
 	uint64_t timestamp;
 	uint16_t stream;
 	uint32_t index; /* low 32 bits of the place in the stream */
@@ -33,6 +36,10 @@ struct query {
 	struct query_stream *streams; /* heap, owned by the query */
 	size_t stream_count;
 	uint64_t since, until; /* boot ns, both inclusive; 0 and UINT64_MAX for no limit */
+	/* The same window in wall ns, for earlier boots of the archive. Both 0: they take no
+	 * part. */
+	uint64_t since_real, until_real;
+	struct archive *archive; /* NULL: only what is in memory */
 	/* Only events strictly later / earlier, in the order of time, than this place. */
 	struct query_place after, before;
 	bool ascending;
@@ -53,11 +60,16 @@ struct query_result {
 	bool more;	/* there are events past the last one, or may be */
 	/* The deadline passed before all was looked at: the total is what was counted. */
 	bool partial;
-	/* And the events are those up to this time (boot ns, exclusive) in the order asked, without
-	 * a gap: to go on from there. */
+	/* And the events are those up to this time (ns since that boot, exclusive) in the order
+	 * asked, without a gap: to go on from there. */
 	bool cut;
 	uint64_t cut_at;
+	uint64_t cut_boot; /* as in struct query_place */
+	/* Blocks of the archive that could not be read, and earlier boots that could not be asked
+	 * (about addresses of kernel code): not all are there. */
+	uint64_t damaged;
 	uint8_t *memory;
+	struct event_boot *boots; /* what events of earlier boots point to */
 	/* What it took, for tests and figures. */
 	uint64_t blocks_skipped, blocks_scanned, rows_scanned;
 };

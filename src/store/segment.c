@@ -39,15 +39,14 @@ bool segment_pin_sealed(const struct stream *stream, uint64_t number, struct seg
 	return true;
 }
 
-bool segment_times(const struct stream *stream, uint64_t number, uint64_t *ret_oldest,
-		   uint64_t *ret_newest)
+bool segment_range(const struct stream *stream, uint64_t number, struct segment_range *ret_range)
 {
 	struct slot *slot = pin_slot(stream, number);
 
 	if (!slot)
 		return false;
-	*ret_oldest = slot->oldest;
-	*ret_newest = slot->newest;
+	*ret_range = (struct segment_range){ slot->oldest, slot->newest, slot->block->first_index,
+					     slot->block->rows };
 	unpin(&slot->state);
 	return true;
 }

@@ -69,7 +69,8 @@ struct stream {
 	_Atomic uint64_t head, tail;	   /* sealed blocks are among [head, tail) */
 
 	/* Figures, for store_figures(). */
-	_Atomic uint64_t appended, expired, bytes, blocks, oldest, newest, expired_until;
+	_Atomic uint64_t first, appended, expired, bytes, blocks, oldest, newest, expired_until;
+	_Atomic uint64_t settled; /* places below are */
 
 	/* The writer's own. */
 	struct row_buffer *current; /* same as `open` */
@@ -109,9 +110,12 @@ bool segment_pin_open(const struct stream *stream, struct segment *ret_segment);
 /* Block `number`, wherever its rows are now. */
 bool segment_pin(const struct stream *stream, uint64_t number, struct segment *ret_segment);
 void segment_unpin(struct segment *segment);
-/* The times of sealed block `number`, without a look at the block; false when it is gone. */
-bool segment_times(const struct stream *stream, uint64_t number, uint64_t *ret_oldest,
-		   uint64_t *ret_newest);
+/* Where sealed block `number` stands; false when it is gone. */
+struct segment_range {
+	uint64_t oldest, newest, first_index;
+	uint32_t rows;
+};
+bool segment_range(const struct stream *stream, uint64_t number, struct segment_range *ret_range);
 
 uint64_t segment_timestamp(const struct segment *segment, uint32_t row);
 /* All events of the segment lie between these times. */

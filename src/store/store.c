@@ -61,6 +61,16 @@ int store_add_stream(struct store *store, const struct stream_schema *schema)
 	return (int)number;
 }
 
+void store_set_first_index(struct store *store, size_t number, uint64_t index)
+{
+	struct stream *stream = &store->streams[number];
+
+	stream->next_index = index;
+	atomic_store_explicit(&stream->first, index, memory_order_relaxed);
+	atomic_store_explicit(&stream->settled, index, memory_order_relaxed);
+	atomic_store_explicit(&stream->appended, index, memory_order_release);
+}
+
 size_t store_stream_count(const struct store *store)
 {
 	return atomic_load_explicit(&store->stream_count, memory_order_acquire);
@@ -103,6 +113,15 @@ void store_publish(struct store *store, size_t number)
 		atomic_store_explicit(&stream->oldest, place->oldest, memory_order_relaxed);
 	raise_to(&stream->newest, place->newest);
 	atomic_store_explicit(&stream->appended, stream->next_index, memory_order_release);
+}
+
+void store_settle(struct store *store, size_t number)
+{
+	struct stream *stream = &store->streams[number];
+
+	atomic_store_explicit(&stream->settled,
+			      atomic_load_explicit(&stream->appended, memory_order_relaxed),
+			      memory_order_release);
 }
 
 /* Sealed or not, the rows of the current block are gone from memory. */
@@ -231,9 +250,12 @@ void store_figures(const struct store *store, size_t number, struct store_figure
 	/* First what expired: events are appended before, so what is held never comes out
 	 * negative. */
 	const uint64_t expired = atomic_load_explicit(&stream->expired, memory_order_acquire);
-	const uint64_t appended = atomic_load_explicit(&stream->appended, memory_order_acquire);
+	const uint64_t first = atomic_load_explicit(&stream->first, memory_order_relaxed);
+	const uint64_t appended =
+		atomic_load_explicit(&stream->appended, memory_order_acquire) - first;
 
 	*ret_figures = (struct store_figures){
+		.first = first,
 		.appended = appended,
 		.held = appended - expired,
 		.expired = expired,

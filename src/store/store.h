@@ -37,6 +37,9 @@ DEFINE_CLEANUP(store, store_free)
  * thread at a time; visible to readers at once. Streams are never removed: what they hold stays
  * readable. */
 int store_add_stream(struct store *store, const struct stream_schema *schema);
+/* Where the places of a stream begin, so that they go on from those that an earlier store gave.
+ * Before the first event; without it they begin at 0. */
+void store_set_first_index(struct store *store, size_t stream, uint64_t index);
 size_t store_stream_count(const struct store *store);
 const struct stream_schema *store_stream_schema(const struct store *store, size_t stream);
 
@@ -47,8 +50,12 @@ const struct stream_schema *store_stream_schema(const struct store *store, size_
 void store_append(struct store *store, size_t stream, const void *record, size_t length);
 /* Makes what was appended to this stream visible to readers. Once a batch, not once an event. */
 void store_publish(struct store *store, size_t stream);
+/* What was published is now this store's alone: it will not come a second time (from a ring whose
+ * position had not moved yet when the process died). Only what is settled is written to disk. */
+void store_settle(struct store *store, size_t stream);
 
 struct store_figures {
+	uint64_t first;		/* place of the first event that this store got, or will get */
 	uint64_t appended;	/* events ever, published */
 	uint64_t held;		/* in memory now */
 	uint64_t expired;	/* appended - held */

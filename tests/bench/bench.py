@@ -20,7 +20,8 @@ from goals import GOALS
 from stand import BenchError, Stand, enter_namespaces
 
 # In the order in which they run. Each is a module of experiments/.
-EXPERIMENTS = ("lifecycle", "api", "cpu", "slowdown", "interfaces", "memory", "live", "kept")
+EXPERIMENTS = ("lifecycle", "api", "cpu", "slowdown", "interfaces", "memory", "history", "live",
+               "kept")
 FULL_ONLY = ("growth",)
 
 

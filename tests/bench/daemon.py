@@ -88,8 +88,10 @@ class Daemon:
 
 
 def command(stand, *options):
+    """What the server keeps is on the disk that the project lies on, and gone with the run."""
+    data = () if "--data-dir" in options else ("--data-dir", stand.data_folder())
     return [stand.server, "--addr", ADDRESS, "--metrics-addr", "off", "--log-level", "warn",
-            *options]
+            *data, *options]
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ class Stand:
 
     def __init__(self, server, tools, objects, quick):
         self.server, self.quick = os.path.abspath(server), quick
-        self.tools, self.objects = pathlib.Path(tools), pathlib.Path(objects)
+        self.tools, self.objects = pathlib.Path(tools).resolve(), pathlib.Path(objects)
         self.figures, self.absent, self.curves = {}, {}, {}
         self.skipped_peers, self.failures = {}, {}
         self.others = set()  # programs of others that were seen since an experiment began
@@ -110,6 +110,11 @@ class Stand:
 
     def __exit__(self, *exception):
         self._stack.close()
+
+    def data_folder(self):
+        """A fresh folder on a real disk, where a scratch in memory would flatter."""
+        return self._stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="data-", dir=self.tools))
 
     def pick(self, full, quick):
         """Whatever differs between a full and a quick run."""

@@ -92,7 +92,7 @@ def test_a_server_that_stands_still_loses_and_says_so(start_server, ring):
 def test_a_server_that_is_killed_in_mid_storm(start_server):
     """What it had read went with it (expired); the counts and what waited in the ring did not."""
     total = 2 * 200_003
-    server = start(start_server)
+    server = start(start_server, "--no-history")
     child = child_of(server)
     with background_storm(count=total // 2, threads=2, command=COMMAND, rate=100_000) as running:
         wait_for(lambda: ledger(server)["stored"] > 20_000, "the storm to be under way")

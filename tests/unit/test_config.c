@@ -249,6 +249,8 @@ static void test_all_interfaces(void **state)
 static void test_refused_addresses(void **state)
 {
 	(void)state;
+	/* What a terminal would obey is not quoted as it is. */
+	REFUSED("--addr: '\xc3\xa4???\?' " BAD_FORM, "--addr=\xc3\xa4\x1b\x9d\xc2\x9b");
 	REFUSED("--addr: '8080' " BAD_FORM, "--addr=8080");
 	REFUSED("--addr: '127.0.0.1' " BAD_FORM, "--addr=127.0.0.1");
 	REFUSED("--addr: '[::1]' " BAD_FORM, "--addr=[::1]");

@@ -95,6 +95,8 @@ static void test_refused(void **state)
 				"and control characters");
 	REFUSED("read \xff c\n", "file line 1: the name (second word) must be UTF-8 without colons "
 				 "and control characters");
+	REFUSED("read a\xc2\x80 c\n", "file line 1: the name (second word) must be UTF-8 without "
+				      "colons and control characters");
 	REFUSED("read a\x01 c\n", "file line 1: the name (second word) must be UTF-8 without "
 				  "colons and control characters");
 	REFUSED("read " OF_43 OF_43 " c\n",

@@ -224,8 +224,10 @@ static void walk(bool ascending, size_t limit)
 		for (size_t i = 0; i < result.count; i++, seen++)
 			assert_event(&result.events[i], held[ascending ? seen : count - 1 - seen]);
 		last = &result.events[result.count - 1];
-		*place = (struct query_place){ true, last->timestamp, last->stream,
-					       (uint32_t)last->index };
+		*place = (struct query_place){ .set = true,
+					       .timestamp = last->timestamp,
+					       .stream = last->stream,
+					       .index = (uint32_t)last->index };
 		more = result.more;
 		query_result_fini(&result);
 	}
@@ -272,15 +274,19 @@ static void walk_in_a_hurry(bool ascending, size_t limit)
 		assert_true(!result.cut || (result.partial && result.more));
 		cuts += result.cut;
 		if (result.cut && ascending)
-			*place = (struct query_place){ true, result.cut_at - 1, UINT16_MAX,
-						       UINT32_MAX };
+			*place = (struct query_place){ .set = true,
+						       .timestamp = result.cut_at - 1,
+						       .stream = UINT16_MAX,
+						       .index = UINT32_MAX };
 		else if (result.cut)
-			*place = (struct query_place){ true, result.cut_at + 1, 0, 0 };
+			*place =
+				(struct query_place){ .set = true, .timestamp = result.cut_at + 1 };
 		else if (result.count)
 			*place = (struct query_place){
-				true, result.events[result.count - 1].timestamp,
-				result.events[result.count - 1].stream,
-				(uint32_t)result.events[result.count - 1].index
+				.set = true,
+				.timestamp = result.events[result.count - 1].timestamp,
+				.stream = result.events[result.count - 1].stream,
+				.index = (uint32_t)result.events[result.count - 1].index,
 			};
 		more = result.more;
 		query_result_fini(&result);

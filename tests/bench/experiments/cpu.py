@@ -22,7 +22,7 @@ def _paced(stand):
     seconds, pairs = stand.pick(4, 0.8), stand.pick(5, 2)
     ours, theirs, less, fast = [], [], [], []
     for _ in range(pairs):
-        with daemon(stand) as server:
+        with daemon(stand, "--no-history") as server:
             an_event(stand, server.pids, 20_000, 0.2)
             ours.append(an_event(stand, server.pids, 20_000, seconds)[0])
             fast.append(an_event(stand, server.pids, 100_000, seconds)[0])

@@ -74,14 +74,14 @@ def _json(stand, server):
 
 
 def run(stand):
-    with daemon(stand, "--memory", "256MiB") as server:
+    with daemon(stand, "--no-history", "--memory", "256MiB") as server:
         # The first blocks are open ones, and their rows stay mapped: they are no growth.
         fill(stand, 300_000)
         grew, events = grown(server, lambda: fill(stand, MILLION))
         stand.figures["memory.event"] = Figure([grew / events], detail={"events": events})
         _json(stand, server)
         _questions(stand, server)
-    with daemon(stand, "--memory", "256MiB") as server:
+    with daemon(stand, "--no-history", "--memory", "256MiB") as server:
         fill(stand, 50_000)
         churn = stand.pick(300_000, 60_000)
         grew, events = grown(server, lambda: stand.load("churn", count=churn // 2, threads=2))

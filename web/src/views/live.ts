@@ -157,7 +157,6 @@ export function live(): View {
 	/** Once in a frame. */
 	function take(): void {
 		scheduled = false;
-		if (paused || !waiting.length) return;
 		const messages = waiting.slice(-Math.max(ROWS_A_FRAME, ROWS_A_SECOND - taken));
 		skipped += waiting.length - messages.length;
 		waiting = [];
