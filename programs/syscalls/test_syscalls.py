@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-import struct
 import subprocess
 
 import pytest
 
 from harness import exposition, processes
-from harness.kernel import BPFTOOL, bpf_objects, cgroup_id
+from harness.kernel import bpf_objects, cgroup_id
 from harness.wait import wait_for
 
 CALLS = "ebpf_server_syscalls_process_calls_total"
@@ -358,42 +357,36 @@ def test_what_is_lost_is_in_the_ledger(start, calls):
 
 # ---- the list of processes ----
 
-def update(server, name, key, value):
-    """Writes a map that the server's programs have."""
-    for number in processes.descriptors(server.pid, processes.MAP):
-        shown = json.loads(subprocess.run([BPFTOOL, "-j", "map", "show", "id", str(number)],
-                                          check=True, capture_output=True).stdout)
-        if shown.get("name") == name:
-            subprocess.run([BPFTOOL, "map", "update", "id", str(number), "key", "hex",
-                            *key.hex(" ").split(), "value", "hex", *value.hex(" ").split()],
-                           check=True)
-            return
-    raise AssertionError(f"there is no map {name}")
-
-
-def set_state(server, count, print_all):
-    # Names in the kernel have 15 bytes.
-    update(server, "process_list_st", struct.pack("=I", 0), struct.pack("=II", count, print_all))
+def post(server, path, value):
+    answer = server.api.post(path, value)
+    assert answer.status == 200, answer.text
+    return answer.json()
 
 
 def test_only_listed_processes(start, calls):
+    """The routes of the list work while the program runs; nothing else is counted meanwhile."""
     server = start("--set", "syscalls.only_command=" + NAME, stream=1)
     listed, other = calls("read=3", command=NAME), calls("read=5", command=NAME)
-    update(server, "process_list", struct.pack("=I", listed.pid), b"\1")
-    # An entry that is not counted yet is no list.
+    assert post(server, "/add_pids", {"pids": [listed.pid]})["total_pids"] == 1
     listed.make()
     other.make()
     assert {pid: count for (pid, *_), count in series(server, CALLS).items()} == \
-        {str(listed.pid): 3, str(other.pid): 5}
-    set_state(server, 1, 0)
-    late = calls("read=7", command=NAME)
-    late.make()
-    update(server, "process_list", struct.pack("=I", late.pid), b"\1")
-    assert of_pid(server, CALLS, late.pid) == {}
+        {str(listed.pid): 3}
     ledger = processes.settled_ledger(server, "syscalls")
-    assert ledger["stored"] == 8 and ledger["filtered"] >= 7
-    set_state(server, 1, 1)
+    assert ledger["stored"] == 3 and ledger["filtered"] >= 5
+    assert server.api("/target_pids")["target_pids"] == [listed.pid]
+
+    post(server, "/set_print_all", {"print_all": True})
     everybody = calls("read=11", command=NAME)
     everybody.make()
     assert of_pid(server, CALLS, everybody.pid) == {"read": 11}
     assert len(server.events("syscalls", 11, pid=everybody.pid)) == 11
+
+    post(server, "/set_print_all", {"print_all": False})
+    nobody = calls("read=7", command=NAME)
+    nobody.make()
+    assert of_pid(server, CALLS, nobody.pid) == {}
+    post(server, "/clear_pid_list", {"clear_pid_list": True})
+    again = calls("read=13", command=NAME)
+    again.make()
+    assert of_pid(server, CALLS, again.pid) == {"read": 13}

@@ -249,23 +249,37 @@ static int note_all_gone(struct history *history, size_t number, uint64_t append
 			   figures.expired_until ? figures.expired_until : clock_boot_ns());
 }
 
+static int record_stream(struct history *history, size_t number)
+{
+	struct work *work = &history->works[number];
+	const struct stream *stream = stream_of(history, number);
+	int r;
+
+	if (work->place.in_database)
+		return 0;
+	r = transaction_begin(history);
+	if (r == 0)
+		r = transaction_stream(history, number, stream->schema);
+	if (r < 0)
+		return r;
+	atomic_store(&history->vault.schemas[number], stream->schema);
+	if (number >= atomic_load(&history->vault.stream_count))
+		atomic_store(&history->vault.stream_count, number + 1);
+	work->place.in_database = true;
+	return 0;
+}
+
 static int begin_stream(struct history *history, size_t number)
 {
 	struct work *work = &history->works[number];
 	const struct stream *stream = stream_of(history, number);
 	int r = 0;
 
-	if (!work->place.in_database) {
-		r = transaction_begin(history);
-		if (r == 0)
-			r = transaction_stream(history, number, stream->schema);
-		if (r < 0)
-			return r;
-		atomic_store(&history->vault.schemas[number], stream->schema);
-		if (number >= atomic_load(&history->vault.stream_count))
-			atomic_store(&history->vault.stream_count, number + 1);
-		work->place.in_database = true;
-	}
+	/* Numbers are places in the store: one that is left out would shift those after it. */
+	for (size_t i = 0; i <= number && r == 0; i++)
+		r = record_stream(history, i);
+	if (r < 0)
+		return r;
 	if (work->place.begun)
 		return 0;
 	work->place.index = atomic_load_explicit(&stream->first, memory_order_relaxed);

@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -217,6 +218,24 @@ def test_an_orderly_end_loses_nothing(data, start_server, storm):
     answer = second.api("/api/events", type="connection", limit=1)
     assert (answer["total_count"], answer["complete"]) == (10_007, True)
     assert (history_of(second)["state"], history_of(second)["events"]) == ("on", 10_007)
+
+
+def test_streams_without_events_shift_no_others(data, start_server, trigger):
+    """Of several streams only the last has events; all of them are known again afterwards."""
+    first = start_server("--data-dir", data, "--programs", "connection,packet_drop,tcp_life",
+                         "--set", "connection.only_command=nobody")
+    types = [stream["name"] for stream in first.api("/api/schema")["streams"]]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", 9))
+        sender.send(b"x")
+    wait_for(lambda: first.api("/api/events", type="packet_drop")["total_count"], "a drop")
+    first.stop()
+    for _ in range(2):
+        server = start_server("--data-dir", data, "--programs", "none")
+        assert not [name for name in os.listdir(data) if "corrupt" in name], server.log_text()
+        assert server.api("/api/events", type="packet_drop")["total_count"] >= 1
+        assert set(types) >= {"connection", "packet_drop"}
+        server.stop()
 
 
 def test_places_go_on_where_the_last_server_was(data, start_server, trigger):
