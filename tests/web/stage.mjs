@@ -27,7 +27,7 @@ export class Stage {
 	/** A page of the server in a browser of its own; `path` such as "/ui/live?type=connection". */
 	async open(
 		path,
-		{ width = 1440, height = 900, theme = "light", init, route, ...options } = {},
+		{ width = 1440, height = 900, theme = "light", init, route, clock, ...options } = {},
 	) {
 		const context = await this.browser.newContext({
 			viewport: { width, height },
@@ -50,6 +50,8 @@ export class Stage {
 		const page = await context.newPage();
 		this.pages.push(page);
 		this.#watch(page);
+		// Time that only the scenario makes pass: page.clock.runFor(ms).
+		if (clock) await page.clock.install();
 		await page.goto(this.url + path);
 		return page;
 	}

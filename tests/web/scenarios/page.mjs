@@ -279,7 +279,7 @@ scenario("a server that wants a credential is given one, kept by the tab", async
 
 	// Who may only read is told so.
 	await page.keyboard.press("p");
-	await page.getByRole("switch", { name: "packet_drop runs" }).uncheck({ force: true });
+	await page.getByRole("switch", { name: "packet_drop runs" }).click({ force: true });
 	await page.getByRole("alert").filter({ hasText: "admin is needed" }).waitFor();
 	await stage.until(
 		() => page.getByRole("switch", { name: "packet_drop runs" }).isChecked(),
@@ -297,4 +297,13 @@ scenario("a server that wants a credential is given one, kept by the tab", async
 
 	const stranger = await stage.open("/docs/");
 	await stranger.getByRole("dialog", { name: "Log in" }).waitFor();
+	const waiting = await stage.open("/ui/", { clock: true });
+	await waiting.getByRole("dialog", { name: "Log in" }).waitFor();
+	for (let i = 0; i < 5; i++) {
+		await waiting.clock.runFor(3000);
+		// Whatever it asked is answered before this is.
+		await waiting.evaluate(() => fetch("../liveness").then((answer) => answer.text()));
+	}
+	// At the start, with the wrong token, after the logout, the stranger, who waits: one each.
+	assert.equal(stage.complaints.filter((text) => /401/.test(text)).length, 5);
 });

@@ -155,7 +155,7 @@ export function history(): View {
 	function describe(answer: Answer): void {
 		const parts = [`${several(answer.total_count, "event")}, ${rangeText()}`];
 		if (answer.lost) parts.push(`${count(answer.lost)} were lost: a ring buffer was full`);
-		else if (!answer.complete) parts.push("older ones have left the memory");
+		else if (!answer.complete) parts.push("older ones are no longer kept");
 		say(status, `${parts.join("; ")}.`);
 	}
 

@@ -254,7 +254,7 @@ export function overview(): View {
 					? "a ring buffer was full"
 					: summary.complete
 						? "the window is complete"
-						: "older ones have left the memory",
+						: "older ones are no longer kept",
 				undefined,
 				summary.lost ? "bad" : "good",
 			);
