@@ -19,8 +19,8 @@
 struct query_stream {
 	uint16_t stream;
 	struct filter filter; /* owned by the query */
-	/* Only events at these places of the running boot, `end` not included; an end of 0 is no limit.
-	 * Like the places below, they do not bear on the total. */
+	/* Only events at these places of the running boot, `end` not included; an end of 0 is no
+	 * limit. Like the places below, they do not bear on the total. */
 	uint64_t first, end;
 };
 
