@@ -406,16 +406,17 @@ static bool is_loopback(int fd)
 		ip6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
 }
 
-/* As many as there are descriptors for, on two listeners, with some left for everything else. */
+/* As many as there are descriptors for, on two listeners, with some left for everything else.
+ * Streams are among them, and where more than usual are allowed there is as much more room. */
 static struct connection_limits connection_limits(unsigned int streams)
 {
-	struct connection_limits limits = { CONNECTIONS + streams,
-					    CONNECTIONS_OF_ONE_ADDRESS + streams };
+	const unsigned int more = streams > STREAMS ? streams - STREAMS : 0;
+	struct connection_limits limits = { CONNECTIONS + more, CONNECTIONS_OF_ONE_ADDRESS + more };
 	struct rlimit descriptors;
 
 	if (getrlimit(RLIMIT_NOFILE, &descriptors) < 0 ||
 	    descriptors.rlim_cur >=
-		    2 * (CONNECTIONS + CONNECTIONS_ON_THE_WAY) + streams + DESCRIPTORS_LEFT)
+		    2 * (CONNECTIONS + CONNECTIONS_ON_THE_WAY + more) + DESCRIPTORS_LEFT)
 		return limits;
 	limits.most = descriptors.rlim_cur < 4 * DESCRIPTORS_LEFT
 			      ? DESCRIPTORS_LEFT / 4

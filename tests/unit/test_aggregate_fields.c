@@ -92,20 +92,20 @@ static const struct stream_schema other_schema = {
 enum { ROWS = 4999 };
 
 /* Records of one stream, in columns and as rows. */
-struct batch {
+struct made {
 	struct rows rows;
 	struct block *block;
 	size_t mapped;
 };
 
-static void batch_fini(struct batch *batch)
+static void made_fini(struct made *batch)
 {
 	free(batch->rows.data);
 	free(batch->rows.lengths);
 	block_free(batch->block, batch->mapped);
 }
 
-#define BATCH __attribute__((cleanup(batch_fini))) struct batch
+#define MADE __attribute__((cleanup(made_fini))) struct made
 
 static uint32_t random_odd(struct fixture_random *random, uint64_t timestamp, void *record)
 {
@@ -137,7 +137,7 @@ static uint32_t random_other(struct fixture_random *random, uint64_t timestamp, 
 	return sizeof(*event);
 }
 
-static void fill(struct batch *batch, const struct stream_schema *schema, uint64_t seed,
+static void fill(struct made *batch, const struct stream_schema *schema, uint64_t seed,
 		 uint32_t (*make)(struct fixture_random *, uint64_t, void *))
 {
 	const struct block_place place = { .oldest = 1000, .newest = 1000 + ROWS - 1 };
@@ -158,7 +158,7 @@ static void fill(struct batch *batch, const struct stream_schema *schema, uint64
 	assert_non_null(batch->block);
 }
 
-static struct segment segment_of(const struct batch *batch, const struct stream_schema *schema,
+static struct segment segment_of(const struct made *batch, const struct stream_schema *schema,
 				 bool sealed)
 {
 	struct segment segment = {
@@ -175,12 +175,12 @@ static struct segment segment_of(const struct batch *batch, const struct stream_
 static const struct filter no_filter;
 
 /* Rows [from, to) of both streams, of which some lie outside [since, until]. */
-static void check(const struct aggregate_options *options, const struct batch *odd,
-		  const struct batch *other, bool sealed, uint32_t from, uint32_t to)
+static void check(const struct aggregate_options *options, const struct made *odd,
+		  const struct made *other, bool sealed, uint32_t from, uint32_t to)
 {
 	__attribute__((cleanup(model_fini))) struct model model = { .options = options };
 	CLEANUP(aggregate) struct aggregate *aggregate = aggregate_new(options);
-	const struct batch *batches[] = { odd, other };
+	const struct made *batches[] = { odd, other };
 	const struct stream_schema *both[] = { &odd_schema, &other_schema };
 	struct aggregate_result result;
 
@@ -215,8 +215,8 @@ static void test_one_name_of_two_types(void **state)
 	static const char *const names[] = { "type", "protocol",  "protocol_number",
 					     "port", "source_ip", "address",
 					     "size", "interface", "command" };
-	BATCH odd = { 0 };
-	BATCH other = { 0 };
+	MADE odd = { 0 };
+	MADE other = { 0 };
 
 	(void)state;
 	fill(&odd, &odd_schema, 1, random_odd);
@@ -292,7 +292,7 @@ static void test_boots(void **state)
 	CLEANUP(aggregate) struct aggregate *aggregate = aggregate_new(&options);
 	struct aggregate_result result;
 	struct segment segment;
-	BATCH odd = { 0 };
+	MADE odd = { 0 };
 
 	(void)state;
 	fill(&odd, &odd_schema, 3, random_odd);
