@@ -24,7 +24,8 @@ OVERVIEW = SCENARIO.findall((HERE / "scenarios" / "overview.mjs").read_text(enco
 # Those that need a server of their own have a test of their own.
 DROPPED_IN = "a program that is dropped in has its tile, its panel and its table at once"
 LOGIN = "a server that wants a credential is given one, kept by the tab"
-OWN = {DROPPED_IN, LOGIN}
+COSTS = "programs show hooks, costs, losses and why a better hook is not used"
+OWN = {DROPPED_IN, LOGIN, COSTS}
 
 
 class Runner:
@@ -92,6 +93,10 @@ def test_overview(browser, start_server, name):
     """Sums over everything: of a server that records nobody else's events."""
     only = ("connection", "packet_drop")
     browser.run(name, start_server(*(f"--set={program}.only_command=overview" for program in only)))
+
+
+def test_costs(browser, start_server):
+    browser.run(COSTS, start_server("--program-stats"))
 
 
 DROPPED_SOURCE = r"""

@@ -112,7 +112,12 @@ export function programs(): View {
 
 	async function refresh(): Promise<void> {
 		const answer = await get<List>("api/programs", {}, life.signal);
-		say(status, `${count(answer.running_programs)} of ${count(answer.total_programs)} run`);
+		const measured = answer.programs.some((program) => program.run_count !== null);
+		say(
+			status,
+			`${count(answer.running_programs)} of ${count(answer.total_programs)} run` +
+				(measured ? "" : "; what they cost is measured with --program-stats"),
+		);
 		const names = answer.programs.map((program) => program.name);
 		for (const known of [...cards.keys()]) if (!names.includes(known)) cards.delete(known);
 		const fresh =
