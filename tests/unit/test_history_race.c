@@ -75,7 +75,8 @@ static void *ask(void *context)
 
 			store_figures(world.store, s, &figures);
 			least += before[s];
-			most += figures.appended;
+			/* A batch is seen before it is in the figures. */
+			most += figures.appended + BATCH;
 		}
 		/* Nothing is lost here: memory is large enough for what is not yet written. */
 		if (result.total < least || result.total > most || result.damaged)
