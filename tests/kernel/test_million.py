@@ -102,7 +102,7 @@ def test_a_million_events(release, start_server, storm):
 
 def test_full_memory_stays_within_its_limit(release, start_server, storm):
     """Four times what fits: the oldest go, and the limit holds."""
-    server = start_server("--programs", "connection", "--memory", "8MiB",
+    server = start_server("--programs", "connection", "--memory", "8MiB", "--no-history",
                           "--set", f"connection.only_command={COMMAND}")
     child = child_of(server)
     made = storm(count=2_000_003, command=COMMAND)["made"]
