@@ -103,6 +103,7 @@ test-kernel: $(SYSTEM_NEEDS) $(PROMETHEUS) ## Test: real programs, real triggers
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,kernel,tests/kernel $(sort $(dir $(wildcard programs/*/test_*.py))))
 
+test-api: $(if $(EBPF_SERVER_BINARY),,$(BIN)/ebpf-server)
 test-api: $(SYSTEM_NEEDS) ## Test: the real server over HTTP (needs root)
 	@mkdir -p $(RESULTS)
 	@$(call run_pytest,api,tests/api)

@@ -201,7 +201,7 @@ static void write_report(const struct question *question, const struct report *r
 static int answer_report(struct request *request, const struct report *report,
 			 const struct arguments *arguments, struct answer *answer)
 {
-	const struct aggregate_options options = {
+	struct aggregate_options options = {
 		.by = { report->grouped_by },
 		.by_count = report->grouped_by != NULL,
 		.top = GROUPS_MAX,
@@ -218,6 +218,7 @@ static int answer_report(struct request *request, const struct report *report,
 	    question_init_report(&question, request->api, report->type, answer) < 0 ||
 	    ask(&question, &asked, answer) < 0)
 		return -EINVAL;
+	options.encoding = question_encoding(&question);
 	aggregate = aggregate_new(&options);
 	if (!aggregate)
 		return answer_out_of_memory(answer);
