@@ -70,9 +70,17 @@ static bool waits(const struct connection *connection)
 	return phase != CONNECTION_WORKING && phase != CONNECTION_TAKING;
 }
 
+/* It has said something that was not read yet: then it is the server that is behind. */
+static bool is_unheard(const struct connection *connection)
+{
+	int unread = 0;
+
+	return ioctl(connection->fd, FIONREAD, &unread) == 0 && unread;
+}
+
 /* Who gives way: first those that wait for their request, then those that take an answer; and last
- * those that only just began with either, as honest ones do that are done in a moment. What is at
- * work stays. */
+ * those that only just began with either, as honest ones do that are done in a moment, and those
+ * that are not heard. What is at work stays. */
 enum claim { CLAIM_NONE, CLAIM_ANSWER, CLAIM_MOMENT, CLAIM_WORK };
 
 static enum claim claim_of(const struct connection *connection, uint64_t now)
@@ -84,7 +92,9 @@ static enum claim claim_of(const struct connection *connection, uint64_t now)
 		return CLAIM_WORK;
 	if (since + MOMENT_NS > now)
 		return CLAIM_MOMENT;
-	return phase == CONNECTION_TAKING ? CLAIM_ANSWER : CLAIM_NONE;
+	if (phase == CONNECTION_TAKING)
+		return CLAIM_ANSWER;
+	return is_unheard(connection) ? CLAIM_MOMENT : CLAIM_NONE;
 }
 
 void connection_enter(struct connection *connection, enum connection_phase phase, uint64_t now)
@@ -127,58 +137,62 @@ static void end(struct connection *connection)
 struct candidate {
 	struct connection *connection; /* NULL: none can */
 	enum claim claim;
-	uint64_t deadline;
+	uint64_t time; /* the earliest goes */
 };
 
+/* Of those that only just began it is the one that began first, whatever time each is given. */
 static void consider(struct candidate *candidate, struct connection *connection, enum claim claim)
 {
-	uint64_t deadline = deadline_of(connection);
+	uint64_t time = deadline_of(connection);
 
-	if (claim == CLAIM_WORK || (candidate->connection && (claim > candidate->claim ||
-							      (claim == candidate->claim &&
-							       deadline >= candidate->deadline))))
+	if (claim == CLAIM_MOMENT)
+		time = atomic_load_explicit(&connection->since, memory_order_relaxed);
+	if (claim == CLAIM_WORK || (candidate->connection && claim > candidate->claim))
 		return;
-	*candidate = (struct candidate){ connection, claim, deadline };
+	if (candidate->connection && claim == candidate->claim && time >= candidate->time)
+		return;
+	*candidate = (struct candidate){ connection, claim, time };
 }
 
-struct census {
-	unsigned int count, count_here;
-	struct candidate first, first_here;
-};
-
-/* Bounded by the limit: some microseconds for each new connection. */
-static struct census take_census(const struct connections *connections,
-				 const struct connection *newcomer)
+static bool same_address(const struct connection *a, const struct connection *b)
 {
+	return !memcmp(a->address, b->address, sizeof(a->address));
+}
+
+/* NULL when none can. Only asked where there is no more room. */
+static struct connection *who_gives_way(const struct connections *connections,
+					const struct connection *newcomer, bool of_its_address)
+{
+	struct candidate candidate = { .connection = NULL };
 	const uint64_t now = clock_boot_ns();
-	struct census census = { .count = 0 };
 
 	for (struct connection *each = connections->first; each; each = each->next) {
-		bool here = !memcmp(each->address, newcomer->address, sizeof(each->address));
-		enum claim claim;
-
-		if (each->ended)
+		if (each->ended || each == newcomer ||
+		    (of_its_address && !same_address(each, newcomer)))
 			continue;
-		census.count++;
-		census.count_here += here;
-		if (each == newcomer)
-			continue;
-		claim = claim_of(each, now);
-		consider(&census.first, each, claim);
-		if (here)
-			consider(&census.first_here, each, claim);
+		consider(&candidate, each, claim_of(each, now));
 	}
-	return census;
+	return candidate.connection;
 }
 
+/* Bounded by the limit: some microseconds for each new connection. */
 static void make_room(const struct connections *connections, struct connection *newcomer)
 {
-	struct census census = take_census(connections, newcomer);
+	unsigned int count = 0, count_here = 0;
+	struct connection *leaving;
+	bool of_its_address;
 
-	if (census.count_here > connections->limits.most_of_one_address)
-		end(census.first_here.connection ? census.first_here.connection : newcomer);
-	else if (census.count > connections->limits.most)
-		end(census.first.connection ? census.first.connection : newcomer);
+	for (const struct connection *each = connections->first; each; each = each->next) {
+		if (each->ended)
+			continue;
+		count++;
+		count_here += same_address(each, newcomer);
+	}
+	of_its_address = count_here > connections->limits.most_of_one_address;
+	if (!of_its_address && count <= connections->limits.most)
+		return;
+	leaving = who_gives_way(connections, newcomer, of_its_address);
+	end(leaving ? leaving : newcomer);
 }
 
 struct connection *connections_add(struct connections *connections, int fd,
@@ -227,11 +241,10 @@ void connections_remove(struct connection *connection)
 static bool has_gone(struct connection *connection)
 {
 	struct pollfd entry = { .fd = connection->fd, .events = POLLRDHUP };
-	int unread = 0;
 	bool before = connection->gone;
 
 	connection->gone = poll(&entry, 1, 0) == 1 && (entry.revents & (POLLRDHUP | POLLHUP)) &&
-			   ioctl(connection->fd, FIONREAD, &unread) == 0 && !unread;
+			   !is_unheard(connection);
 	return connection->gone && before;
 }
 

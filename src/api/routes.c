@@ -202,6 +202,7 @@ const struct route routes[] = {
 		.summary = "The dashboard",
 		.contents = { { MEDIA_HTML, NULL, NULL } },
 		.page = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -211,6 +212,7 @@ const struct route routes[] = {
 		.summary = "A view of the dashboard, or one of its files",
 		PAGE_FILES,
 		.page = true,
+		.open = OPEN_ALWAYS,
 		.name_about = "The view or file.",
 	},
 	{
@@ -221,6 +223,7 @@ const struct route routes[] = {
 		.summary = "This API to read and to try out (Swagger UI)",
 		.contents = { { MEDIA_HTML, NULL, NULL } },
 		.page = true,
+		.open = OPEN_ALWAYS,
 	},
 	{
 		.methods = METHOD_GET,
@@ -230,6 +233,7 @@ const struct route routes[] = {
 		.summary = "A file of that page",
 		PAGE_FILES,
 		.page = true,
+		.open = OPEN_ALWAYS,
 		.name_about = "The file.",
 	},
 	{

@@ -22,7 +22,8 @@ ROLES = {"read": READ, "write": WRITE, "admin": ADMIN}
 RANK = ["read", "write", "admin"]
 SECRETS = [ADMIN, WRITE, READ, PASSWORD]
 PROGRAM = "connection"
-OPEN_PATHS = {"/metrics", "/health", "/readiness", "/liveness"}
+OPEN_PATHS = {"/metrics", "/health", "/readiness", "/liveness", "/ui/", "/ui/{name}", "/docs/",
+              "/docs/{name}"}
 
 
 def slow_hash(secret):
@@ -126,6 +127,15 @@ def test_forms_of_authorization(guarded):
     assert status("") == 401
     assert guarded.api.as_basic("grafana", ADMIN).request("GET", "/api/schema").status == 401
     assert guarded.api.as_bearer(PASSWORD).request("GET", "/api/schema").status == 401
+
+
+def test_a_browser_comes_to_the_dashboard(guarded):
+    """And logs in there; what the page itself says is in everybody's copy of this project."""
+    response = guarded.api.request("GET", "/", headers={"Accept": "text/html,*/*;q=0.8"})
+    if guarded.api.request("GET", "/ui/").status == 404:
+        pytest.skip("this server was built without its web pages")
+    assert (response.status, response.headers["Location"]) == (303, "ui/")
+    assert guarded.api.request("GET", "/").status == 401
 
 
 def test_what_is_open_stays_so(guarded):

@@ -144,6 +144,62 @@ static void test_who_gives_way(void **state)
 	connections_free(connections);
 }
 
+/* All have only just begun: the one that began first goes, though it were given more time. */
+static void test_a_moment_is_given(void **state)
+{
+	const struct connection_limits limits = { 2, 2 };
+	struct connection *held[3];
+	int ends[3][2];
+
+	(void)state;
+	assert_int_equal(connections_new(limits, NULL, &connections), 0);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[i]), 0);
+		held[i] = connections_add(connections, ends[i][0], NULL);
+		assert_non_null(held[i]);
+		/* In the future, however slowly this goes. */
+		connection_enter(held[i], i ? CONNECTION_OPENED : CONNECTION_TAKING,
+				 clock_boot_ns() + (1 + i) * 100 * NS_PER_SECOND);
+	}
+	assert_true(is_ended(ends[0][1]));
+	assert_false(is_ended(ends[1][1]));
+	assert_false(is_ended(ends[2][1]));
+	for (size_t i = 0; i < 3; i++) {
+		connections_remove(held[i]);
+		close(ends[i][0]);
+		close(ends[i][1]);
+	}
+	connections_free(connections);
+}
+
+/* What the server has not read yet is no fault of the client's. */
+static void test_who_is_not_heard(void **state)
+{
+	const struct connection_limits limits = { 2, 2 };
+	struct connection *held[3];
+	int ends[3][2];
+
+	(void)state;
+	assert_int_equal(connections_new(limits, NULL, &connections), 0);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends[i]), 0);
+		if (i == 0)
+			assert_int_equal(write(ends[i][1], "G", 1), 1);
+		held[i] = connections_add(connections, ends[i][0], NULL);
+		assert_non_null(held[i]);
+		connection_enter(held[i], CONNECTION_OPENED,
+				 clock_boot_ns() - (5 - i) * NS_PER_SECOND);
+	}
+	assert_false(is_ended(ends[0][1]));
+	assert_true(is_ended(ends[1][1]));
+	for (size_t i = 0; i < 3; i++) {
+		connections_remove(held[i]);
+		close(ends[i][0]);
+		close(ends[i][1]);
+	}
+	connections_free(connections);
+}
+
 /* ---- credentials ---- */
 
 static struct credentials *parse(const char *text)
@@ -199,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_room_for_all),
 		cmocka_unit_test(test_room_for_some),
 		cmocka_unit_test(test_who_gives_way),
+		cmocka_unit_test(test_a_moment_is_given),
+		cmocka_unit_test(test_who_is_not_heard),
 		cmocka_unit_test(test_credentials_are_exchanged),
 	};
 

@@ -3,7 +3,7 @@
 // JSON out says how it went.
 //   node tests/web/runner.mjs MODULES CHROMIUM OUTPUT
 //   {"run": "…", "url": "http://…", "tools": "build/test/tools", …}
-//   → {"ok": true} or {"failed": "…"}
+//   → {"ok": true}, {"skipped": "…"} or {"failed": "…"}
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -37,7 +37,9 @@ async function run(task) {
 	if (!scenario) return { failed: `there is no scenario "${task.run}"` };
 	const stage = new Stage(browser, task, output, require.resolve("axe-core/axe.min.js"));
 	try {
-		await scenario(stage);
+		if (scenario.needs && !(await stage.has(scenario.needs)))
+			return { skipped: `this server has no ${scenario.needs}` };
+		await scenario.run(stage);
 		await stage.finish();
 		return { ok: true, measured: stage.measured };
 	} catch (error) {

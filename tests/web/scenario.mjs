@@ -3,7 +3,8 @@
 
 export const scenarios = new Map();
 
-export function scenario(name, run) {
+/** `needs`: a route without which there is nothing to look at. */
+export function scenario(name, run, { needs } = {}) {
 	if (scenarios.has(name)) throw new Error(`two scenarios are called "${name}"`);
-	scenarios.set(name, run);
+	scenarios.set(name, { run, needs });
 }

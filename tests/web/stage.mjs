@@ -110,6 +110,11 @@ export class Stage {
 		return response.json();
 	}
 
+	/** Whether this server has such a route. */
+	async has(path) {
+		return path in (await this.api("/openapi.json")).paths;
+	}
+
 	async picture(name, page = this.pages.at(-1), options = {}) {
 		const file = `${this.output}/${name.replace(/[^\w-]+/g, "-")}.png`;
 		await page?.screenshot({ path: file, ...options });

@@ -23,7 +23,8 @@ ALL = [name for file in FILES for name in SCENARIO.findall(file.read_text(encodi
 OVERVIEW = SCENARIO.findall((HERE / "scenarios" / "overview.mjs").read_text(encoding="utf-8"))
 # Those that need a server of their own have a test of their own.
 DROPPED_IN = "a program that is dropped in has its tile, its panel and its table at once"
-OWN = {DROPPED_IN}
+LOGIN = "a server that wants a credential is given one, kept by the tab"
+OWN = {DROPPED_IN, LOGIN}
 
 
 class Runner:
@@ -51,6 +52,8 @@ class Runner:
         answer = self.reply()
         if answer.get("measured"):
             print(f"measured: {answer['measured']}")
+        if "skipped" in answer:
+            pytest.skip(answer["skipped"])
         if "failed" in answer:
             pytest.fail(answer["failed"], pytrace=False)
 
@@ -137,3 +140,14 @@ def test_a_dropped_in_program(browser, start_server, tmp_path):
     browser.run(DROPPED_IN, server, dropped={
         "name": "group_asked", "source": str(made), "target": str(directory / made.name),
         "pid": server.pid})
+
+
+def test_login(browser, start_server, tmp_path):
+    token, password = "tok-web-9f31c2", "pass-web-71d0"
+    hashed = subprocess.run(["openssl", "passwd", "-6", password], check=True, capture_output=True,
+                            text=True).stdout.strip()
+    path = tmp_path / "credentials"
+    path.touch(mode=0o600)
+    path.write_text(f"read page {token}\nread paul {hashed}\n")
+    browser.run(LOGIN, start_server("--credentials", path), login={
+        "token": token, "name": "paul", "password": password})

@@ -13,13 +13,22 @@ export class ApiError extends Error {
 
 // ---- credential --------------------------------------------------------------------------------
 
-const TOKEN = "token";
+const AUTHORIZATION = "authorization";
 let whenRefused: () => void = () => {};
+let refused = false;
 
-/** Kept by this tab, and gone with it. */
-export const token = () => sessionStorage.getItem(TOKEN);
-export const setToken = (value: string) => sessionStorage.setItem(TOKEN, value);
-export const forgetToken = () => sessionStorage.removeItem(TOKEN);
+/** Of requests (RFC 9110, 11.6.2). Kept by this tab, and gone with it. */
+export const authorization = () => sessionStorage.getItem(AUTHORIZATION);
+export const forgetAuthorization = () => sessionStorage.removeItem(AUTHORIZATION);
+
+/** A token alone, or a name and its password. */
+export function setAuthorization(name: string, secret: string): void {
+	const bytes = new TextEncoder().encode(`${name}:${secret}`);
+	sessionStorage.setItem(
+		AUTHORIZATION,
+		name ? `Basic ${btoa(String.fromCharCode(...bytes))}` : `Bearer ${secret}`,
+	);
+}
 
 /** Calls when the server asks for a credential, or does not know the one that it got. */
 export function onRefused(listener: () => void): void {
@@ -53,18 +62,29 @@ async function message(response: Response): Promise<string> {
 
 /** The answer when its status is 2xx; ApiError when it is another or there is none. */
 export async function request(url: URL, options: RequestInit = {}): Promise<Response> {
+	// To go on with what was refused would look like guessing.
+	if (refused) throw new ApiError(401, "Log in first.");
 	const headers = new Headers(options.headers);
-	const credential = token();
-	if (credential) headers.set("Authorization", `Bearer ${credential}`);
+	const credential = authorization();
+	if (credential) headers.set("Authorization", credential);
 	let response: Response;
 	try {
-		response = await fetch(url, { ...options, headers, cache: "no-store" });
+		// The browser shall not ask for a password of its own accord.
+		response = await fetch(url, {
+			...options,
+			headers,
+			cache: "no-store",
+			credentials: "omit",
+		});
 	} catch (error) {
 		if ((error as Error).name === "AbortError") throw error;
 		throw new ApiError(0, "The server does not answer.");
 	}
 	if (response.ok) return response;
-	if (response.status === 401) whenRefused();
+	if (response.status === 401) {
+		refused = true;
+		whenRefused();
+	}
 	throw new ApiError(response.status, await message(response));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The page around the views: navigation, health, login, keys.
-import { forgetToken, get, messageOf, onRefused, pause, poll, token } from "./api";
+import { authorization, forgetAuthorization, get, messageOf, onRefused, pause, poll } from "./api";
 import { h, icon, iconButton, say, show } from "./dom";
 import { currentView, followLinks, hrefOf, navigate, onNavigate, VIEWS } from "./location";
 import { keysDialog, loginDialog } from "./dialogs";
@@ -60,7 +60,7 @@ const logout = h(
 		class: "button quiet",
 		hidden: true,
 		click: () => {
-			forgetToken();
+			forgetAuthorization();
 			location.reload();
 		},
 	},
@@ -133,7 +133,7 @@ function showPreferences(): void {
 	themeButton.setAttribute("aria-label", names[theme()]);
 	themeButton.title = `${names[theme()]} (t)`;
 	say(zoneButton, zoneName());
-	logout.hidden = !token();
+	logout.hidden = !authorization();
 }
 
 // ---- what the server is and how it fares ----
@@ -145,8 +145,9 @@ async function checkHealth(): Promise<void> {
 		say(healthText, `Healthy · ${visible(health.version)}`);
 		banner.hidden = true;
 	} catch (error) {
-		healthBox.setAttribute("data-tone", "bad");
 		const status = (error as { status?: number }).status;
+		if (status === 401) return;
+		healthBox.setAttribute("data-tone", "bad");
 		say(healthText, status ? "Unhealthy" : "No answer");
 		say(
 			banner,
@@ -154,7 +155,7 @@ async function checkHealth(): Promise<void> {
 				? `The server says that it is not well: ${reason(messageOf(error))}`
 				: "The server does not answer. What is shown is from before; it is tried again.",
 		);
-		banner.hidden = status === 401;
+		banner.hidden = false;
 	}
 }
 

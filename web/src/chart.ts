@@ -3,7 +3,7 @@
 import uPlot from "uplot";
 import { h, svg } from "./dom";
 import { onChange, zone } from "./preferences";
-import { axisTime, rate, short, timeOfDay, visible } from "./text";
+import { axisTime, brief, rate, timeOfDay, visible } from "./text";
 
 export interface Series {
 	name: string;
@@ -48,7 +48,7 @@ const faint = (colour: string) => colour.replace("rgb(", "rgba(").replace(")", "
 
 const FONT = '11px "Inter Variable", system-ui, sans-serif';
 
-function axes(format: (value: number) => string, height: number): uPlot.Axis[] {
+function axes(height: number): uPlot.Axis[] {
 	const shared = {
 		stroke: css("--muted"),
 		font: FONT,
@@ -69,7 +69,7 @@ function axes(format: (value: number) => string, height: number): uPlot.Axis[] {
 			size: 56,
 			gap: 6,
 			space: height < 120 ? 20 : 36,
-			values: (_, splits) => splits.map((value) => (value === null ? "" : format(value))),
+			values: (_, splits) => splits.map((value) => (value === null ? "" : brief(value))),
 		},
 	];
 }
@@ -144,10 +144,7 @@ export function chart(options: ChartOptions): Chart {
 					x: { range: (_u, low, high) => last?.[2] ?? [low, high] },
 					y: { range: (_u, low, high) => heights(low, high) },
 				},
-				axes: axes(
-					(value) => (format === rate ? short(value) : format(value)),
-					options.height,
-				),
+				axes: axes(options.height),
 				cursor: {
 					y: false,
 					points: { size: 6 },

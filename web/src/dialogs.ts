@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What lies over the page: the list of keys, and the login.
-import { setToken, token } from "./api";
+import { authorization, setAuthorization } from "./api";
 import { h, iconButton, show } from "./dom";
 
 export interface Dialog {
@@ -37,13 +37,14 @@ export function keysDialog(list: () => [string, string][]): Dialog {
 
 let asking: HTMLDialogElement | null = null;
 
-/** Asks for a token, keeps it for this tab, and begins anew with it. */
+/** Asks for a credential, keeps it for this tab, and begins anew with it. */
 export function loginDialog(): void {
 	if (asking) return;
-	const wrong = token() !== null;
-	const input = h("input", {
+	const wrong = authorization() !== null;
+	const name = h("input", { type: "text", id: "login-name", autocomplete: "username" });
+	const secret = h("input", {
 		type: "password",
-		id: "login-token",
+		id: "login-secret",
 		autocomplete: "current-password",
 		required: true,
 	});
@@ -55,25 +56,25 @@ export function loginDialog(): void {
 			cancel: (event: Event) => event.preventDefault(),
 		},
 		h("h2", { id: "login-title" }, "Log in"),
-		h("p", {}, "This server wants a token. It is kept by this tab until that is closed."),
-		wrong
-			? h("p", { class: "form-error", role: "alert" }, "The token was not accepted.")
-			: null,
+		h("p", {}, "This server asks who you are. This tab keeps it until it is closed."),
+		wrong ? h("p", { class: "form-error", role: "alert" }, "That was not accepted.") : null,
 		h(
 			"form",
 			{
 				submit: (event: Event) => {
 					event.preventDefault();
-					setToken(input.value.trim());
+					setAuthorization(name.value.trim(), secret.value.trim());
 					location.reload();
 				},
 			},
-			h("label", { for: "login-token" }, "Token"),
-			input,
+			h("label", { for: "login-secret" }, "Token or password"),
+			secret,
+			h("label", { for: "login-name" }, "Name, which a password needs"),
+			name,
 			h("button", { type: "submit", class: "button primary" }, "Log in"),
 		),
 	);
 	document.body.append(asking);
 	asking.showModal();
-	input.focus();
+	secret.focus();
 }

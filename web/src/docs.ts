@@ -1,42 +1,56 @@
 // SPDX-License-Identifier: MIT
 // Swagger UI over this server's own /openapi.json. Nothing is asked of anybody else.
-import { token } from "./api";
+import { authorization, get, messageOf, onRefused } from "./api";
+import { loginDialog } from "./dialogs";
+import { h, show } from "./dom";
+import { onChange, theme } from "./preferences";
 
 interface Request {
 	url: string;
 	headers: Record<string, string>;
+	credentials?: string;
 }
 
 declare const SwaggerUIBundle: ((options: object) => void) & { presets: { apis: unknown } };
 
-const chosen = localStorage.getItem("theme");
-const dark = chosen ? chosen === "dark" : null;
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 function colours(): void {
-	const root = document.documentElement;
-	root.classList.toggle("dark-mode", chosen === "auto" || dark === null ? system.matches : dark);
+	const dark = theme() === "auto" ? system.matches : theme() === "dark";
+	document.documentElement.classList.toggle("dark-mode", dark);
+}
+
+function withCredential(request: Request): Request {
+	const credential = authorization();
+	const ours = new URL(request.url, location.href).origin === location.origin;
+	if (credential && ours) request.headers.Authorization ??= credential;
+	// The browser shall not ask for a password of its own accord.
+	request.credentials = "omit";
+	return request;
+}
+
+async function start(): Promise<void> {
+	try {
+		SwaggerUIBundle({
+			spec: await get<object>("openapi.json"),
+			dom_id: "#docs",
+			deepLinking: true,
+			presets: [SwaggerUIBundle.presets.apis],
+			layout: "BaseLayout",
+			// Swagger UI would ask a server of its makers whether the document is valid.
+			validatorUrl: null,
+			defaultModelsExpandDepth: 0,
+			docExpansion: "list",
+			displayRequestDuration: true,
+			tryItOutEnabled: true,
+			requestInterceptor: withCredential,
+		});
+	} catch (error) {
+		show(document.getElementById("docs")!, h("p", { class: "wait" }, messageOf(error)));
+	}
 }
 
 colours();
-system.addEventListener("change", colours);
-
-SwaggerUIBundle({
-	url: "../openapi.json",
-	dom_id: "#docs",
-	deepLinking: true,
-	presets: [SwaggerUIBundle.presets.apis],
-	layout: "BaseLayout",
-	// Swagger UI would ask a server of its makers whether the document is valid.
-	validatorUrl: null,
-	defaultModelsExpandDepth: 0,
-	docExpansion: "list",
-	displayRequestDuration: true,
-	tryItOutEnabled: true,
-	requestInterceptor: (request: Request) => {
-		const credential = token();
-		const ours = new URL(request.url, location.href).origin === location.origin;
-		if (credential && ours) request.headers.Authorization ??= `Bearer ${credential}`;
-		return request;
-	},
-});
+onChange(colours);
+onRefused(loginDialog);
+void start();

@@ -46,9 +46,8 @@ function scaled(value: number, steps: readonly [number, string][]): string {
 	return digits(value) + (steps.at(-1) as [number, string])[1];
 }
 
-/** 20113 → "20.1k"; what has four digits is written out. */
-export function short(value: number): string {
-	if (Math.abs(value) >= 1e3 && Math.abs(value) < 1e4) return count(value);
+/** 5000 → "5k", for axes: all of one kind. */
+export function brief(value: number): string {
 	return scaled(value, [
 		[1e12, "T"],
 		[1e9, "G"],
@@ -56,6 +55,11 @@ export function short(value: number): string {
 		[1e3, "k"],
 		[1, ""],
 	]);
+}
+
+/** 20113 → "20.1k"; what has four digits is written out. */
+export function short(value: number): string {
+	return Math.abs(value) >= 1e3 && Math.abs(value) < 1e4 ? count(value) : brief(value);
 }
 
 /** Nanoseconds → "1.24 ms" */

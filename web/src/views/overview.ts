@@ -15,6 +15,8 @@ const REFRESH_MS = 3000;
 
 // A connect that does not wait is no failure.
 const FAILED = { return_code: "..-1", error: "!EINPROGRESS" };
+// What a stream of connections has.
+const FAILURE = ["return_code", "error", "destination"];
 
 interface Panel {
 	title: string;
@@ -24,6 +26,8 @@ interface Panel {
 	/** Of streams that have these fields; [] for all. */
 	needs: string[];
 	filters?: Record<string, string>;
+	/** How many groups; 8 when not given. */
+	top?: number;
 }
 
 const PANELS: Panel[] = [
@@ -46,7 +50,7 @@ const PANELS: Panel[] = [
 		about: "By error and destination; those under way (EINPROGRESS) are none",
 		empty: "No connection has failed in this time.",
 		by: ["error", "destination"],
-		needs: ["return_code", "error", "destination"],
+		needs: FAILURE,
 		filters: FAILED,
 	},
 	{
@@ -59,14 +63,18 @@ const PANELS: Panel[] = [
 ];
 
 // Of streams that no panel above is about: one panel each, by its most telling field.
-function panelsOf(schema: Schema): Panel[] {
-	const known = PANELS.filter((panel) => schema.having(...panel.needs).length);
+function panelsOf(schema: Schema, shown: Stream[]): Panel[] {
+	const known = PANELS.filter(
+		(panel) =>
+			!panel.needs.length ||
+			schema.having(...panel.needs).some((stream) => shown.includes(stream)),
+	);
 	const covered = new Set(
 		known.flatMap((panel) =>
 			panel.needs.length ? schema.having(...panel.needs).map((stream) => stream.name) : [],
 		),
 	);
-	const others = schema.streams.filter((stream) => !covered.has(stream.name));
+	const others = shown.filter((stream) => !covered.has(stream.name));
 	return [...known, ...others.map(panelOf)];
 }
 
@@ -124,6 +132,8 @@ export function overview(): View {
 	let tiles = new Map<string, Tile>();
 	let lists: [Panel, TopList][] = [];
 	let asking: AbortController | null = null;
+	// Streams that had events in the window; those that do not run and had none are left out.
+	let busy = new Set<string>();
 
 	const range = rangeControl(false);
 	const status = h("p", { class: "status", role: "status" });
@@ -145,11 +155,15 @@ export function overview(): View {
 		panels,
 	);
 
+	const shownStreams = (known: Schema) =>
+		known.streams.filter((stream) => stream.active || busy.has(stream.name));
+
 	/** Streams come and go; what is shown of them is made anew only then. */
 	function build(known: Schema): void {
+		const streams = shownStreams(known);
 		const next = JSON.stringify([
-			known.names,
-			panelsOf(known).map((panel) => panel.title),
+			streams.map((stream) => stream.name),
+			panelsOf(known, streams).map((panel) => panel.title),
 			since(),
 			until(),
 		]);
@@ -158,12 +172,12 @@ export function overview(): View {
 		const window = { since: since(), ...(until() ? { until: until() as string } : {}) };
 		tiles = new Map([
 			["all", tile("Events", hrefOf("live"))],
-			...known.streams.map((stream): [string, Tile] => [
+			...streams.map((stream): [string, Tile] => [
 				stream.name,
 				tile(stream.name, hrefOf("live", { type: stream.name }), known.colour(stream.name)),
 			]),
 		]);
-		if (known.having("return_code", "error").length)
+		if (streams.some((stream) => known.having(...FAILURE).includes(stream)))
 			tiles.set(
 				"failed",
 				tile("Failed connections", hrefOf("history", { ...window, ...FAILED })),
@@ -176,7 +190,7 @@ export function overview(): View {
 			label: "Events per second, by type, over the chosen time",
 		});
 		show(chartBox, course.element);
-		lists = panelsOf(known).map((panel) => [
+		lists = panelsOf(known, streams).map((panel) => [
 			panel,
 			topList(panel.title, panel.about, panel.empty),
 		]);
@@ -189,7 +203,7 @@ export function overview(): View {
 				by: panel.by ?? [],
 				since: since(),
 				until: until(),
-				top: 8,
+				top: panel.top ?? 8,
 				buckets,
 				filters: filtersOf(panel),
 			},
@@ -209,8 +223,10 @@ export function overview(): View {
 		const { times, seconds } = buckets(summary);
 		const all = rates(summary.total.counts, seconds);
 		const byType = new Map(summary.groups.map((group) => [String(group.key.type), group]));
+		busy = new Set(byType.keys());
+		build(known);
 		tiles.get("all")?.set(rate(latest(all)), `${count(summary.total.count)} in all`, all);
-		for (const stream of known.streams) {
+		for (const stream of shownStreams(known)) {
 			const group = byType.get(stream.name);
 			const values = rates(group?.counts ?? times.map(() => 0), seconds);
 			tiles
@@ -223,7 +239,7 @@ export function overview(): View {
 		}
 		course?.set(
 			times,
-			known.streams.map((stream) => ({
+			shownStreams(known).map((stream) => ({
 				name: stream.name,
 				colour: known.colour(stream.name),
 				values: rates(byType.get(stream.name)?.counts ?? times.map(() => 0), seconds),
@@ -244,13 +260,12 @@ export function overview(): View {
 			);
 	}
 
-	async function showFailures(known: Schema, signal: AbortSignal): Promise<void> {
+	async function showFailures(signal: AbortSignal): Promise<void> {
 		const one = tiles.get("failed");
 		if (!one) return;
-		const needs = ["return_code", "error"];
 		const [failed, tried] = await Promise.all([
-			ask({ by: ["error"], needs, filters: FAILED }, signal),
-			ask({ by: [], needs }, signal, 0),
+			ask({ by: ["error"], needs: FAILURE, filters: FAILED }, signal),
+			ask({ by: [], needs: FAILURE }, signal, 0),
 		]);
 		const { seconds } = buckets(failed);
 		const part = tried.total.count ? failed.total.count / tried.total.count : 0;
@@ -260,7 +275,6 @@ export function overview(): View {
 			rates(failed.total.counts, seconds),
 			part > 0.05 ? "warn" : "",
 		);
-		void known;
 	}
 
 	async function refresh(): Promise<void> {
@@ -269,19 +283,22 @@ export function overview(): View {
 		asking?.abort();
 		asking = new AbortController();
 		const signal = AbortSignal.any([asking.signal, life.signal]);
-		const first = ask({ by: ["type"] }, signal).then((summary) => showRates(summary, known));
-		const rest = lists.map(async ([panel, list]) => {
-			try {
-				list.update(await ask(panel, signal), known, {
-					...filtersOf(panel),
-					since: since(),
-					...(until() ? { until: until() as string } : {}),
-				});
-			} catch (error) {
-				if (!isAbort(error)) list.fail(messageOf(error));
-			}
-		});
-		await Promise.all([first, showFailures(known, signal), ...rest]);
+		// What there is decides on what else is asked.
+		showRates(await ask({ by: ["type"], top: 100 }, signal), known);
+		await Promise.all([
+			showFailures(signal),
+			...lists.map(async ([panel, list]) => {
+				try {
+					list.update(await ask(panel, signal), known, {
+						...filtersOf(panel),
+						since: since(),
+						...(until() ? { until: until() as string } : {}),
+					});
+				} catch (error) {
+					if (!isAbort(error)) list.fail(messageOf(error));
+				}
+			}),
+		]);
 		say(status, "");
 	}
 

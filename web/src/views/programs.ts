@@ -25,6 +25,7 @@ interface Program {
 	enabled: boolean;
 	hook: string | null;
 	fallback_reason: string | null;
+	interfaces: { name: string; direction: string; mode: string | null; reason: string | null }[];
 	run_count: number | null;
 	run_time_ns: number | null;
 	ns_per_run: number | null;
@@ -170,6 +171,7 @@ function programCard(
 	const badge = h("span", { class: "pill" });
 	const about = h("p", { class: "about" });
 	const hook = h("p", { class: "hook" });
+	const interfaces = h("ul", { class: "why" });
 	const why = h("p", { class: "why" });
 	const error = h("p", { class: "why failed" });
 	const [cost, setCost] = figure("Cost of a run", "Measured by the kernel");
@@ -218,6 +220,7 @@ function programCard(
 		about,
 		h("dl", { class: "figures-row" }, cost, share, runs, events, lost),
 		hook,
+		interfaces,
 		why,
 		error,
 		more,
@@ -389,6 +392,20 @@ function programCard(
 				program.hook ? h("code", {}, visible(program.hook)) : null,
 			);
 			hook.hidden = !program.hook;
+			interfaces.hidden = !program.interfaces.length;
+			show(
+				interfaces,
+				...program.interfaces.map((one) =>
+					h(
+						"li",
+						{},
+						h("span", { class: "muted" }, "Interface "),
+						h("code", {}, visible(one.name)),
+						` ${one.direction}: ${one.mode ?? "not attached"}`,
+						one.reason ? `; ${visible(one.reason)}` : null,
+					),
+				),
+			);
 			why.hidden = !program.fallback_reason;
 			if (program.fallback_reason)
 				show(
@@ -397,7 +414,9 @@ function programCard(
 					visible(program.fallback_reason),
 				);
 			error.hidden = !program.error;
-			if (program.error) show(error, icon("warning"), visible(program.error));
+			const failed = program.status === "failed";
+			error.classList.toggle("failed", failed);
+			if (program.error) show(error, failed && icon("warning"), visible(program.error));
 			showSettings(program);
 			if (more.open) showLedgers(program);
 			more.ontoggle = () => more.open && showLedgers(program);
