@@ -53,7 +53,7 @@ def _compare(stand, pairs, *more):
 
 def _other_packets(stand):
     """ns over a bare pass, of the kind of packet that pays most."""
-    kinds = _compare(stand, stand.pick(40, 8))
+    kinds = _compare(stand, stand.pick(40, 5))
     over = {kind: [ours - bare for ours, bare in zip(times["ours"], times["pass"])]
             for kind, times in kinds.items()}
     detail = {f"over_{kind}_ns": round(statistics.median(samples), 2)
@@ -94,7 +94,7 @@ def _other_traffic(stand):
             stand.child(["ip", "netns", "exec", namespace, sys.executable, "-c", SENDER, NEAR,
                          PORT], "sender"):
         wait_for(lambda: _received() > UNDER_WAY, "traffic on the wire")
-        rates = _compare(stand, stand.pick(300, 60), "near")
+        rates = _compare(stand, stand.pick(300, 25), "near")
     # On a busy machine nobody may have had a turn in one of these.
     less = [(1 - ours / bare) * 100 for ours, bare in zip(rates["ours"], rates["pass"]) if bare]
     if len(less) < len(rates["pass"]) / 2:
