@@ -10,6 +10,7 @@ from experiments.memory import FIRST_PORT, HOSTS, PORTS, ask
 from figures import Figure
 
 RATES = (("cpu.history", 20_000), ("cpu.history_fast", 100_000))
+EVENTS = "/api/events"
 MEMORY = "8MiB"  # a tenth of the events at most
 FILL_RATE = 300_000  # of each of two threads
 PARTS = 10  # no load takes long
@@ -62,9 +63,9 @@ def _questions(stand, server):
                  f"pid={newest['events'][0]['pid']}")
     medians = {}
     for question in questions:
-        ask(stand, question, 3)
+        ask(stand, EVENTS, question, 3)
         medians[question.partition("=")[0] + ("" if "bench" in question else " other")] = [
-            ask(stand, question, stand.pick(100, 30))["median_ns"] / 1e6
+            ask(stand, EVENTS, question, stand.pick(100, 30))["median_ns"] / 1e6
             for _ in range(stand.pick(5, 2))]
         if "nobody" not in question and "429" not in question:
             assert server.api(f"/api/events?type=connection&{question}")["count"] == 100
